@@ -1,0 +1,1 @@
+"""DNS: wire questions in, wire answers out."""

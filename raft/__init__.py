@@ -1,0 +1,1 @@
+"""Consensus: entries and peers, nothing of services."""

@@ -1,0 +1,1 @@
+"""The replicated catalogue: records, state, commands, agent and server roles, HTTP."""

@@ -1,0 +1,1 @@
+"""What an agent does for its own host: local services, checks, anti-entropy."""

@@ -1,0 +1,1 @@
+"""The in-memory database: tables, views, and what reading them remembers."""
