@@ -12,7 +12,7 @@ import structlog
 
 from lictor.raft.runtime import Clock
 
-from .commands import Command, DestroySession
+from .commands import AnyCommand, DestroySession
 from .durations import parse
 from .errors import RegistryError
 from .leases import Leases
@@ -33,7 +33,7 @@ class SessionKeeper:
         self,
         machine: Machine,
         clock: Clock,
-        submit: Callable[[Command], Awaitable[object]],
+        submit: Callable[[AnyCommand], Awaitable[object]],
     ) -> None:
         self._machine = machine
         self._clock = clock

@@ -6,7 +6,8 @@ Agent, HTTP and DNS know a server by this interface; a client agent offers the s
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Literal, Protocol, TypeAlias
+from collections.abc import Coroutine
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import structlog
 
@@ -16,10 +17,11 @@ from lictor.raft.runtime import Runtime
 
 from .answers import Answer
 from .commands import SERVER, AnyCommand, Entry, Origin, encode
-from .errors import NoLeader, NotFound, Overloaded, TooLarge, Unavailable
+from .errors import NoLeader, NotFound, Overloaded, RegistryError, TooLarge, Unavailable
 from .leader import SessionKeeper
 from .machine import Machine
 from .queries import Question
+from .reconcile import Member, registration
 from .records import Session
 
 log = structlog.get_logger("server")
@@ -29,6 +31,7 @@ Mode: TypeAlias = Literal["default", "consistent", "stale"]
 
 DEFAULT_WAIT: Final = 300.0
 MAX_WAIT: Final = 600.0
+RECONCILE_RETRY: Final = 1.0
 WAIT_JITTER: Final = 16
 """A blocking query may last up to one part in this many longer than asked, so that herds spread."""
 
@@ -71,11 +74,12 @@ class Registry(Protocol):
 class Server:
     """One server: a Raft member, the state it replicates, and the leader's duties."""
 
-    def __init__(self, *, node: Node, machine: Machine, runtime: Runtime, address: str) -> None:
+    def __init__(self, *, node: Node, machine: Machine, runtime: Runtime, member: Member) -> None:
         self._node = node
         self._machine = machine
         self._runtime = runtime
-        self._address = address
+        self._member = member
+        self._address = f"{member.address}:{member.server_port}"
         self._last_time = 0
         self.sessions = SessionKeeper(machine, runtime.clock, self.write)
         self._duties: set[asyncio.Task[None]] = set()
@@ -87,6 +91,9 @@ class Server:
 
     async def close(self) -> None:
         """Leave office and stop. What was acknowledged is on disk."""
+        for duty in tuple(self._duties):
+            duty.cancel()
+        await asyncio.gather(*self._duties, return_exceptions=True)
         await self.sessions.step_down()
         await self._node.close()
 
@@ -206,8 +213,23 @@ class Server:
         if leads:
             log.info("became leader", term=self._node.term)
             self.sessions.lead()
-            return
-        log.warning("lost leadership", term=self._node.term)
-        duty = asyncio.get_running_loop().create_task(self.sessions.step_down())
-        self._duties.add(duty)
-        duty.add_done_callback(self._duties.discard)
+            self._begin(self._reconcile())
+        else:
+            log.warning("lost leadership", term=self._node.term)
+            self._begin(self.sessions.step_down())
+
+    def _begin(self, duty: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(duty)
+        self._duties.add(task)
+        task.add_done_callback(self._duties.discard)
+
+    async def _reconcile(self) -> None:
+        """Make the catalogue know this server."""
+        while self._node.is_leader:
+            try:
+                await self.write(registration(self._member, self._machine.state))
+            except RegistryError as error:
+                log.warning("server not registered", error=str(error))
+                await self._runtime.clock.sleep(RECONCILE_RETRY)
+            else:
+                return
