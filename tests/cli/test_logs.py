@@ -18,7 +18,7 @@ def test_a_line_says_when_how_grave_who_and_what(lines):
     configure("INFO", json=False, wall=lambda: 1_795_000_000.1234, write=lines.append)
     structlog.get_logger("raft").info("became leader", term=7, why="a b")
     assert lines == [
-        '    2026-11-18T08:26:40.123Z [INFO]  agent.raft: became leader: term=7 why="a b"'
+        '    2026-11-18T11:06:40.123Z [INFO]  agent.raft: became leader: term=7 why="a b"'
     ]
 
 
