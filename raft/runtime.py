@@ -1,17 +1,17 @@
 """The one door for time, randomness, disk and network.
 
-Everything below the entry points is handed a :class:`Runtime` and asks it, so that the shipped code also
-runs inside a simulated world (``raft/simulation.py``) where all four come from one seed.
+Everything below the entry points is handed a :class:`Runtime` and asks it, so that the shipped code
+also runs inside a simulated world (``raft/simulation.py``) where all four come from one seed.
 
 The network's shape is asyncio's own: protocol factories. What serves HTTP, DNS or Raft is an
-``asyncio.Protocol`` and never sees a socket; the simulated network hands it transports that exist in
-memory only.
+``asyncio.Protocol`` and never sees a socket; the simulated network hands it transports that exist
+in memory only.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -58,7 +58,12 @@ class Network(Protocol):
     """
 
     async def serve_stream(
-        self, factory: Callable[[], asyncio.BaseProtocol], host: str, port: int, *, backlog: int = 1024
+        self,
+        factory: Callable[[], asyncio.BaseProtocol],
+        host: str,
+        port: int,
+        *,
+        backlog: int = 1024,
     ) -> Listener:
         """Accept streams on ``host:port`` (``port`` 0 picks a free one)."""
 
@@ -109,6 +114,9 @@ class Disk(Protocol):
     async def run(self, action: Callable[[], T]) -> T:
         """Run ``action``, which blocks, on the storage thread; calls run in the order made."""
 
+    async def run_aside(self, action: Callable[[], T]) -> T:
+        """Run ``action``, which takes long, beside what :meth:`run` does; in the order made."""
+
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
@@ -129,6 +137,11 @@ def uuid4(rng: Random) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-__all__: Iterable[str] = [
-    "Clock", "Disk", "Listener", "Network", "Runtime", "uuid4",
+__all__ = [
+    "Clock",
+    "Disk",
+    "Listener",
+    "Network",
+    "Runtime",
+    "uuid4",
 ]
