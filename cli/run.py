@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 import structlog
@@ -68,7 +68,8 @@ async def _serve(config: AgentConfig, runtime: Runtime) -> int:
         click.echo(line)
     sys.stdout.flush()
     try:
-        await asyncio.wait({stopping, agent.failed}, return_when=asyncio.FIRST_COMPLETED)
+        ends: tuple[asyncio.Future[Any], ...] = (stopping, agent.failed)
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if agent.failed.done():
             log.error("server ended itself", error=str(agent.failed.result()))
             return 1

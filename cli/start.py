@@ -124,18 +124,14 @@ async def start_agent(
     host = HostAgent(
         config, runtime=runtime, server=server, node_id=node_id, stop=stop, cpus=os.cpu_count() or 1
     )
-    http = HTTPServer(
-        _http_config(config, node_id), runtime=runtime, server=server, agent=host
-    )
-    dns_metrics = DNSMetrics(config.node_name)
-    metrics.register(dns_metrics)
+    http = HTTPServer(_http_config(config, node_id), runtime=runtime, server=server, agent=host)
     dns = DNSServer(
         dns_options(config),
         runtime=runtime,
         registry=server,
         node_name=config.node_name,
         datacenter=config.datacenter,
-        metrics=dns_metrics,
+        metrics=DNSMetrics(metrics),
         domain=config.domain,
         alt_domain=config.alt_domain,
         recursors=config.recursors,
@@ -143,7 +139,7 @@ async def start_agent(
     running = RunningAgent(server=server, host=host, http=http, dns=dns, node_id=node_id)
     try:
         await server.start()
-        await host.start()
+        await host.begin()
         await running.listen(config)
     except BaseException:
         await running.close()
