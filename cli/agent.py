@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,9 +10,6 @@ import click
 from .agent_flags import PATHS, flags, settings
 from .command import Command
 from .errors import Failure
-
-RUN_MODULE: Final = "lictor.cli.run"
-"""Where ``run_agent(config, warnings)`` lives; it returns the exit code."""
 
 
 def _run(args: tuple[str, ...], **values: Any) -> int:
@@ -46,7 +41,8 @@ def _run(args: tuple[str, ...], **values: Any) -> int:
         raise Failure(f"==> {error}") from error
     for warning in loaded.warnings:
         click.echo(f"==> {warning}", err=True)
-    run_agent: Callable[..., int] = importlib.import_module(RUN_MODULE).run_agent
+    from .run import run_agent
+
     return run_agent(loaded.config, loaded.warnings)
 
 

@@ -14,14 +14,14 @@ from lictor.registry.config.keys import table
 def started(monkeypatch):
     """What the agent was started with: one (config, warnings) for each start."""
     starts = []
-    module = ModuleType("lictor.registry.run")
+    module = ModuleType("lictor.cli.run")
 
     def run_agent(config, warnings):
         starts.append((config, warnings))
         return 7
 
     module.run_agent = run_agent
-    monkeypatch.setitem(sys.modules, "lictor.registry.run", module)
+    monkeypatch.setitem(sys.modules, "lictor.cli.run", module)
     return starts
 
 
