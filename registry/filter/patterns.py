@@ -41,7 +41,8 @@ def matcher(pattern: str, *, size_bytes: int) -> Callable[[str], bool]:
         search = re2.compile(raw, options).search
     except re2.error as error:
         raise ValueError(_in_go(error.args[0], raw)) from None
-    return lambda text: search(text.encode()) is not None
+    # a record may hold half a surrogate pair; RE2 takes its bytes for no character
+    return lambda text: search(text.encode(errors="surrogatepass")) is not None
 
 
 def _refuse_single_bytes(pattern: bytes) -> None:

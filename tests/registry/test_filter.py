@@ -225,3 +225,10 @@ def test_an_integer_of_thousands_of_digits_is_out_of_range():
 
 def test_a_pattern_that_would_take_much_memory_is_refused():
     assert answer("nodes", r"Node matches `(\pL{30}){30}`").endswith("expression too large")
+
+
+def test_half_a_surrogate_pair_in_a_record_breaks_no_pattern():
+    keep = compile_filter("Output matches `x$`", CHECK_FIELDS)
+    check = ROWS["checks"][0]
+    assert keep(msgspec.structs.replace(check, output="\ud800x"))
+    assert not keep(msgspec.structs.replace(check, output="x\ud800"))
