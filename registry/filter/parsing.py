@@ -21,10 +21,13 @@ from .expressions import And, Expression, Match, Not, Operator, Or
 from .literals import quoted, string_value
 
 MAX_SIZE_BYTES: Final = 8192
-"""The longest expression; ours, the original has none below the size of a request line."""
+"""The longest expression; ours, the original was seen to take 100 kB."""
 
 MAX_DEPTH: Final = 64
-"""The deepest nesting of parentheses and ``not``; the original takes minutes from ten on."""
+"""The deepest nesting of parentheses and ``not``; ours.
+
+The original's time was seen to grow about fourfold with the fourth and the fifth parenthesis.
+"""
 
 T = TypeVar("T")
 Read: TypeAlias = tuple[T, int] | None
