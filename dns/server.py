@@ -15,8 +15,8 @@ from lictor.raft.runtime import Listener, Runtime
 from .metrics import DNSMetrics
 from .options import DNSOptions
 from .recursors import Recursors
-from .resolver import Registry
 from .responder import Later, Responder
+from .source import Registry
 from .wire import MAX_MESSAGE
 from .zone import Labels, Zone
 
