@@ -92,11 +92,12 @@ class Responder:
         self.tcp.clear()
 
     def respond(self, packet: bytes, *, tcp: bool) -> bytes | Later | None:
-        """The reply to ``packet``, now or later; ``None`` for no reply."""
+        """The reply to ``packet``, now or later; ``None`` for no reply.
+
+        The lane of the transport was asked before, and had none.
+        """
         lane = self.tcp if tcp else self.udp
         key = packet[2:]
-        if (kept := lane.find(key)) is not None:
-            return packet[:2] + kept
         query = parse_query(packet)
         if isinstance(query, Rejected):
             return self._reject(query)
