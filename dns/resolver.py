@@ -18,6 +18,7 @@ from lictor.registry.shapes import CatalogService
 from . import zone as zones
 from .errors import BadName
 from .instances import answerable, node_address, service_address, weight
+from .limits import MAX_UDP_ANSWERS
 from .names import Name, from_labels, from_text, labels, texts
 from .options import DNSOptions
 from .records import (
@@ -43,7 +44,7 @@ from .reply import Reply
 from .wire import NOTIMP, NXDOMAIN, REFUSED, SERVFAIL, Query
 from .zone import Lookup, Zone
 
-MAX_CHASE: Final = 3
+MAX_CHASE: Final = 4
 """Names in a chain of aliases, the one asked for included."""
 
 MAX_CHASED: Final = 5
@@ -94,13 +95,13 @@ class Resolver:
         self._suffix = [label.encode() for label in (zone.datacenter.lower(), *zone.domain)]
         self._node_ttl = _seconds(options.node_ttl)
         self._exact_ttls = {
-            name.lower(): _seconds(ttl)
+            name: _seconds(ttl)
             for name, ttl in options.service_ttl.items()
             if not name.endswith("*")
         }
         self._prefix_ttls = sorted(
             (
-                (name[:-1].lower(), _seconds(ttl))
+                (name[:-1], _seconds(ttl))
                 for name, ttl in options.service_ttl.items()
                 if name.endswith("*")
             ),
@@ -347,6 +348,8 @@ class Resolver:
             reply.missing |= chased.missing
             reply.orders = max(reply.orders, chased.orders)
             found: Sequence[Record] = chased.answers
+            if chased.trimmed:  # as for a client of plain UDP, whatever the real one's transport
+                found = found[: max(1, min(self._options.udp_answer_limit, MAX_UDP_ANSWERS))]
         else:
             if self._recurses and key not in context.outside:
                 reply.missing.add(key)
@@ -386,8 +389,8 @@ class Resolver:
             ),
         )
 
-    def _service_ttl(self, service: str) -> int:
-        name = service.lower()
+    def _service_ttl(self, name: str) -> int:
+        """The TTL of the service ``name``, lower-cased: a key with capitals is never met."""
         exact = self._exact_ttls.get(name)
         if exact is not None:
             return exact

@@ -4,10 +4,9 @@ import asyncio
 import socket
 
 import pytest
+from dnsworld.loopback import LoopbackNetwork
 
 from lictor.dns.datagrams import _MMSG, BATCH, PACKET_SIZE, BatchedNetwork, BatchedTransport
-
-from .loopback import LoopbackNetwork
 
 pytestmark = pytest.mark.skipif(_MMSG is None, reason="batches are for 64-bit Linux")
 

@@ -5,15 +5,14 @@ import contextlib
 
 import pytest
 from dnslib import DNSRecord
+from dnsworld.loopback import HandClock, loopback_runtime
+from dnsworld.world import FixtureRegistry, flags, question, shared_registry, short
 from prometheus_client import CollectorRegistry
 
 from lictor.dns.metrics import DNSMetrics
 from lictor.dns.options import DNSOptions
 from lictor.dns.server import IDLE_TIMEOUT, DNSServer
 from lictor.registry.errors import NoLeader
-
-from .loopback import HandClock, loopback_runtime
-from .world import FixtureRegistry, flags, question, shared_registry, short
 
 
 class Client(asyncio.DatagramProtocol):
