@@ -13,7 +13,7 @@ from .agent_flags import PATHS, flags, settings
 from .command import Command
 from .errors import Failure
 
-RUN_MODULE: Final = "lictor.registry.run"
+RUN_MODULE: Final = "lictor.cli.run"
 """Where ``run_agent(config, warnings)`` lives; it returns the exit code."""
 
 
