@@ -210,11 +210,10 @@ class Node:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if not self.failed.done():
-            if self._unsaved is not None:
-                hard = self._unsaved
-                await self._on_disk(lambda: self._storage.save(hard, []))
-            await self._on_disk(self._storage.close)
+        if self._unsaved is not None and not self.failed.done():
+            hard = self._unsaved
+            await self._on_disk(lambda: self._storage.save(hard, []))
+        await self._on_disk(self._storage.close)
         self._give_up(OutcomeUnknown("the server is stopping"))
         self._announce(leads=False)
 
@@ -429,7 +428,7 @@ class Node:
                 self._send(self._core.take_messages())
                 self._answer_reads()
                 await self._wake.wait()
-            if self._write is not None:
+            if self._write is not None and not self.failed.done():
                 await self._finish_write(self._write)
         except Exception as error:  # noqa: BLE001 - whatever it is, this member must not go on
             self._fail(error)
@@ -812,7 +811,11 @@ class Node:
         if self.failed.done():
             return
         self._closing = True
-        log.error("member ended itself", error=str(error), exc_info=error)
+        log.error(
+            "member ended itself",
+            error=str(error),
+            exc_info=None if isinstance(error, RaftError) else error,
+        )
         self._announce(leads=False)
         self._give_up(OutcomeUnknown(f"the server failed: {error}"))
         for task in self._tasks:
