@@ -27,6 +27,17 @@ class Silent(Failure):
         super().__init__("", code=code)
 
 
+class Misuse(Failure):
+    """The words of a command line make no sense; the user is shown the command's help.
+
+    Source: Consul prints it on stderr, behind a blank line; ``leave`` alone on stdout.
+    """
+
+    def __init__(self, message: str, *, on_stdout: bool = False) -> None:
+        super().__init__(message)
+        self.on_stdout = on_stdout
+
+
 class BadFlag(Failure):
     """The command line cannot be parsed; the user is shown the flags there are."""
 

@@ -29,6 +29,9 @@ MASKS = [
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<id>"),
     (re.compile(r"((?:Create|Modify|Lock)Index\"?:? *)\d+"), r"\1<n>"),
     (re.compile(r"\w+day, \d\d-\w\w\w-\d\d \d\d:\d\d:\d\d UTC"), "<instant>"),
+    (re.compile(r"unverified\.\S+:"), "unverified:"),
+    (re.compile(r"(Size         )\d+|(Index        )\d+|(to index )\d+"), r"\1\2\3<n>"),
+    (re.compile(r"\d+-\d+-\d{13}"), "<snapshot>"),
     (re.compile(r"lookup (\S+) on \S+:"), r"lookup \1:"),
 ]
 
@@ -44,8 +47,8 @@ def masked(text: bytes) -> str:
     shown = text.decode(errors="surrogateescape")
     for pattern, replacement in MASKS:
         shown = pattern.sub(replacement, shown)
-    # behind a wrong flag both list their flags, each in its own words
-    return shown.partition("Usage:\n")[0]
+    # help, and the list of flags behind a wrong one, are in each one's own words
+    return re.sub(r"Usage:.*", "Usage", shown, flags=re.DOTALL)
 
 
 def shown(lines, outcomes):
@@ -359,4 +362,227 @@ def test_intentions(play):
         intention delete cli-a cli-zz
         intention delete cli-a cli-b
         intention delete '*' cli-b
+    """)
+
+
+def test_membership(play, address):
+    play("""
+        join
+        join 127.0.0.1:1 127.0.0.1:2
+        join -http-addr=127.0.0.1:1 x y
+        leave x
+        leave -http-addr=127.0.0.1:1
+        force-leave
+        force-leave x
+        force-leave x y
+        force-leave -prune x
+        force-leave -http-addr=127.0.0.1:1 x
+        reload
+        reload -http-addr=127.0.0.1:1
+        monitor -log-level=bad
+        monitor -http-addr=127.0.0.1:1
+    """)
+
+
+def test_keyring(play, address, tmp_path):
+    second = subprocess.check_output([consul.BINARY, "keygen"], text=True).strip()
+    play(f"""
+        keyring
+        keyring -list
+        keyring -list-primary
+        keyring -list -local-only
+        keyring -list -relay-factor=7
+        keyring -list -use=x
+        keyring -install=x
+        keyring -install=x -local-only
+        keyring -use=x
+        keyring -remove=x
+        keyring -list -http-addr=127.0.0.1:1
+        keyring -install={second}
+        keyring -remove={second}
+    """)
+
+
+def test_maint(play):
+    play("""
+        !services register -name=mm
+        maint
+        maint -enable -disable
+        maint -reason=x
+        maint -disable -reason=x
+        maint -service=x
+        maint -enable -service=x
+        maint -enable -reason=testing
+        maint -enable -service=mm -reason="a b"
+        maint
+        maint -disable
+        maint -disable -service=mm
+        maint -http-addr=127.0.0.1:1
+        maint -enable -http-addr=127.0.0.1:1
+        maint -disable -service=mm -http-addr=127.0.0.1:1
+        maint x
+        !services deregister -id=mm
+    """)
+
+
+def test_rtt(play):
+    play("""
+        rtt
+        rtt a b c
+        rtt n1
+        rtt n1 n1
+        rtt n1 zz
+        rtt zz yy
+        rtt -wan n1.dc1 n1.dc1
+        rtt -wan n1
+        rtt -wan zz.dc1 n1.dc1
+        rtt -wan n1.dc1 n1.dc7
+        rtt -http-addr=127.0.0.1:1 n1 n1
+        rtt -http-addr=127.0.0.1:1 n1
+    """)
+
+
+def test_event(play):
+    play("""
+        event
+        event -name=x
+        event -name=x pay
+        event -name=x a b
+        event -name=x -tag=t
+        event -name=x -service=[
+        event -name=x -node=(
+        event -name=x -node=*
+        event -name=x -http-addr=127.0.0.1:1
+    """)
+
+
+def test_operator(play):
+    play("""
+        operator raft list-peers
+        operator raft list-peers -stale x
+        operator raft list-peers -http-addr=127.0.0.1:1
+        operator raft remove-peer
+        operator raft remove-peer -address=x -id=y
+        operator raft remove-peer -address=x
+        operator raft remove-peer -id=y
+        operator raft remove-peer -id=y -http-addr=127.0.0.1:1
+        operator autopilot get-config
+        operator autopilot get-config -http-addr=127.0.0.1:1
+        operator autopilot set-config
+        operator autopilot set-config -cleanup-dead-servers=false -max-trailing-logs=99
+        operator autopilot set-config -last-contact-threshold=1m30s -server-stabilization-time=5s
+        operator autopilot set-config -min-quorum=3
+        operator autopilot get-config
+        operator autopilot set-config -cleanup-dead-servers=x
+        operator autopilot set-config -max-trailing-logs=x
+        operator autopilot set-config -last-contact-threshold=x
+        operator autopilot set-config -last-contact-threshold=200ms -server-stabilization-time=10s
+        operator autopilot set-config -cleanup-dead-servers=true -max-trailing-logs=250
+        operator autopilot set-config -min-quorum=0
+        operator autopilot get-config
+    """)
+
+
+ENTRIES = {
+    "sd.hcl": 'Kind = "service-defaults"\nName = "lweb"\nProtocol = "http"\n',
+    "sr.json": """{"kind":"service-resolver","name":"lweb","connect_timeout":"7s",
+        "subsets":{"v1":{"filter":"Service.Meta.version == v1"}},
+        "failover":{"*":{"datacenters":["dc2"]}}}""",
+    "pd.hcl": """kind = "proxy-defaults"
+        name = "global"
+        config { local_connect_timeout_ms = 1000  handshake_timeout_ms = 10000 }
+        mesh_gateway { mode = "local" }
+        expose { checks = true
+          paths = [{ path = "/m", local_path_port = 1, listener_port = 2, protocol = "http" }]
+        }""",
+    "ig.hcl": """Kind = "ingress-gateway"
+        Name = "ig"
+        TLS { Enabled = true }
+        Listeners = [{ Port = 8080
+          Protocol = "http"
+          Services = [{ Name = "lweb"
+            Hosts = ["a.b"] }] }]""",
+    "bogus.json": '{"kind":"bogus"}',
+    "nokind.json": '{"name":"bogus"}',
+    "key.json": '{"kind":"service-defaults","name":"x","Bad":1}',
+    "cut.json": '{"kind":"service-defaults","name":"x"',
+    "word.hcl": "kind\n",
+    "duration.json": '{"kind":"service-resolver","name":"x","connect_timeout":"zz"}',
+    "splits.json": '{"kind":"service-splitter","name":"x","splits":[]}',
+    "empty.json": "",
+}
+
+
+def test_config(play, tmp_path):
+    for name, text in ENTRIES.items():
+        (tmp_path / name).write_text(text)
+    play("""
+        config read
+        config read -kind=service-defaults
+        config read -kind=service-defaults -name=x
+        config list
+        config list -kind=bogus
+        config list -kind=service-defaults
+        config write
+        config write a b
+        config write /nope
+        config write sd.hcl
+        config write sr.json
+        config write pd.hcl
+        config write ig.hcl
+        config read -kind=service-defaults -name=lweb
+        config read -kind=proxy-defaults -name=global
+        config read -kind=ingress-gateway -name=ig
+        config list -kind=service-defaults
+        config write -cas sd.hcl
+        config write -cas -modify-index=1 sd.hcl
+        config write -modify-index=1 sd.hcl
+        config write bogus.json
+        config write nokind.json
+        config write key.json
+        config write cut.json
+        config write word.hcl
+        config write splits.json
+        config write empty.json
+        config write -http-addr=127.0.0.1:1 sd.hcl
+        config read -http-addr=127.0.0.1:1 -kind=service-defaults -name=lweb
+        config list -http-addr=127.0.0.1:1 -kind=service-defaults
+        config delete
+        config delete -kind=service-defaults
+        config delete -kind=bogus -name=x
+        config delete -kind=service-defaults -name=nosuch
+        config delete -kind=service-defaults -name=lweb
+        config delete -http-addr=127.0.0.1:1 -kind=service-defaults -name=lweb
+        config delete -kind=ingress-gateway -name=ig
+        config delete -kind=service-resolver -name=lweb
+        config delete -kind=proxy-defaults -name=global
+        config delete -kind=service-defaults -name=lweb
+    """)
+
+
+def test_snapshot(play, tmp_path):
+    (tmp_path / "junk").write_text("junk")
+    play("""
+        snapshot save
+        snapshot save a b
+        snapshot save /nope/x
+        snapshot save x.snap
+        snapshot save x.snap
+        snapshot save -http-addr=127.0.0.1:1 y.snap
+        snapshot inspect
+        snapshot inspect a b
+        snapshot inspect /nope
+        snapshot inspect x.snap
+        snapshot inspect junk
+        snapshot restore
+        snapshot restore a b
+        snapshot restore /nope
+        snapshot restore junk
+        snapshot restore -http-addr=127.0.0.1:1 x.snap
+    """)
+    (tmp_path / "cut").write_bytes((tmp_path / "x.snap").read_bytes()[:400])
+    play("""
+        snapshot inspect cut
+        snapshot restore cut
+        snapshot restore x.snap
     """)
