@@ -53,10 +53,12 @@ class Unreachable(AgentError):
 class Refused(AgentError):
     """The agent answered, and not with 200."""
 
-    def __init__(self, status: int, body: str) -> None:
+    def __init__(self, status: int, body: str, *, index: str = "0") -> None:
         super().__init__(f"Unexpected response code: {status} ({body})")
         self.status = status
         self.body = body
+        self.index = index
+        """The value to watch from: what is not there may come to be."""
 
     def bare(self) -> str:
         """The sentence without the body, as Consul's KV reads print it."""
