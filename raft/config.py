@@ -26,6 +26,8 @@ class CoreConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_uncommitted_bytes: int = 32 * MIB
     step_down_on_removal: bool = True
     validate_changes: bool = True
+    lease_reads: bool = True
+    """A leader answers reads on its lease, so no follower may forget it at will."""
 
 
 class RaftConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

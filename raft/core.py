@@ -209,8 +209,11 @@ class Core:
             self.send(ReadIndex(self.id, self.leader, self.term, context))
 
     def forget_leader(self) -> None:
-        """Believe that the leader is gone, so that others can be elected at once."""
-        if self.leadership is None:
+        """Believe that the leader is gone, so that others can be elected at once.
+
+        Does nothing while reads are answered on a lease, which counts on our belief.
+        """
+        if self.leadership is None and not self.config.lease_reads:
             self.leader = None
 
     def report_unreachable(self, member: int) -> None:
