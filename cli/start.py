@@ -124,9 +124,7 @@ async def start_agent(
     host = HostAgent(
         config, runtime=runtime, server=server, node_id=node_id, stop=stop, cpus=os.cpu_count() or 1
     )
-    http = HTTPServer(
-        _http_config(config, node_id), runtime=runtime, server=server, agent=host
-    )
+    http = HTTPServer(_http_config(config, node_id), runtime=runtime, server=server, agent=host)
     dns_metrics = DNSMetrics(config.node_name)
     metrics.register(dns_metrics)
     dns = DNSServer(

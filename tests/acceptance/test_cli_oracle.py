@@ -726,3 +726,36 @@ def test_a_watch_runs_its_child_after_each_change(address, monkeypatch):
         subprocess.run([consul.BINARY, "kv", "delete", "changing"], check=True, capture_output=True)
         assert watch.stdout.readline() == "null\n"
         watch.terminate()
+
+
+CONFIGURATIONS = {
+    "ok.hcl": 'data_dir = "/tmp/x"',
+    "warned.hcl": 'data_dir = "/tmp/x" server = true bootstrap = true',
+    "bogus.hcl": "bogus = 1",
+    "port.hcl": 'data_dir = "/tmp/x" ports { http = 99999 }',
+    "word.txt": "x",
+    "json.conf": '{"data_dir": "/tmp/x"}',
+}
+
+
+def test_validate(play, tmp_path):
+    for name, text in CONFIGURATIONS.items():
+        (tmp_path / name).write_text(text)
+    play("""
+        validate
+        validate -quiet
+        validate nope
+        validate ok.hcl
+        validate warned.hcl
+        validate -quiet warned.hcl
+        validate -quiet ok.hcl
+        validate bogus.hcl
+        validate -quiet bogus.hcl
+        validate word.txt
+        validate port.hcl
+        validate json.conf
+        validate -config-format=json json.conf
+        validate -config-format=bad json.conf
+        validate ok.hcl warned.hcl
+        validate -bogus
+    """)
