@@ -114,6 +114,9 @@ class Disk(Protocol):
     async def run(self, action: Callable[[], T]) -> T:
         """Run ``action``, which blocks, on the storage thread; calls run in the order made."""
 
+    async def run_aside(self, action: Callable[[], T]) -> T:
+        """Run ``action``, which takes long, beside what :meth:`run` does; in the order made."""
+
 
 @dataclass(frozen=True, slots=True)
 class Runtime:

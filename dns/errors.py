@@ -1,0 +1,15 @@
+"""What can go wrong in DNS, by who can mend it."""
+
+from __future__ import annotations
+
+
+class DNSError(Exception):
+    """The base of every error of this room."""
+
+
+class BadName(DNSError):
+    """A text cannot be a domain name: a label or the whole is empty or too long."""
+
+
+class MalformedMessage(DNSError):
+    """A packet is not a DNS message that we read; its sender must mend it."""

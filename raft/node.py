@@ -1,0 +1,858 @@
+"""The driver of one member: core to disk, network and state machine, in the order that is safe.
+
+One task. It holds no rule of Raft; it decides only when things are done. Whatever arrives while one
+write runs goes into the next: batches form by themselves, and each costs one fsync.
+
+Invariants
+    N1  At most one write is in flight.
+    N2  A proposal's future is resolved after its entry is on disk at a quorum and applied here.
+        "Not committed" is never said on a guess: what is not known is OutcomeUnknown.
+    N3  The first error of the storage ends the node.
+    N4  Inputs come before time: a deaf loop must not start an election over messages it holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Protocol, TypeVar
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from .config import RaftConfig
+from .core import Core, Ready
+from .errors import Busy, EntryTooLarge, NotLeader, OutcomeUnknown, RaftError
+from .log import Log
+from .membership import ChangeSet, Configuration
+from .messages import (
+    AnyMessage,
+    Append,
+    Entry,
+    EntryKind,
+    HardState,
+    Heartbeat,
+    SnapshotHeader,
+    SnapshotOffer,
+)
+from .metrics import RaftMetrics
+from .runtime import Runtime
+from .storage import Recovered, Storage
+
+T = TypeVar("T")
+log = structlog.get_logger("raft")
+
+APPLY_AT_ONCE = 256
+"""Entries handed to the state machine in one call."""
+STEP_AT_ONCE = 1_024
+"""Messages stepped in one turn."""
+SPACE_CHECK_INTERVAL = 5.0
+"""Seconds between two looks at the free space of the disk."""
+IDLE_BEFORE_CHECKPOINT = 1.0
+"""Seconds without a write after which the storage may tidy up."""
+
+
+class StateMachine(Protocol):
+    """What is replicated. Everything but the encoder and ``restore``'s input runs on the loop."""
+
+    def apply(self, entries: Sequence[tuple[int, bytes]]) -> Sequence[object]:
+        """Apply (index, command) pairs, ascending; one result each.
+
+        An Exception instance as a result is raised to that command's proposer.
+        """
+
+    def snapshot(self) -> Callable[[Callable[[bytes], None]], None]:
+        """Copy the state, cheaply; the returned encoder writes the copy from another thread."""
+
+    def restore(self, chunks: Iterable[bytes]) -> None:
+        """Replace the whole state. The chunks' borders are not those of the writes."""
+
+
+class Transport(Protocol):
+    """How messages reach the other members."""
+
+    def send(self, messages: Sequence[AnyMessage]) -> None:
+        """Queue ``messages``, in order per receiver. They may be lost; never raises."""
+
+    async def fetch_snapshot(self, member: int, header: SnapshotHeader) -> Sequence[bytes]:
+        """The pieces of the snapshot file that ``member`` offered.
+
+        Raises:
+            OSError: it could not be had.
+        """
+
+
+class _Read:
+    """A read that waits for its index."""
+
+    __slots__ = ("deadline", "future", "started")
+
+    def __init__(self, future: asyncio.Future[int], deadline: float) -> None:
+        self.future = future
+        self.deadline = deadline
+        self.started = 0.0
+
+
+class Node:
+    """One member of a cluster, driven. Everything happens on the loop that ran :meth:`start`."""
+
+    failed: asyncio.Future[BaseException]
+    """Done when the node has ended itself, with the reason. Exists once started."""
+
+    def __init__(
+        self,
+        *,
+        config: RaftConfig,
+        runtime: Runtime,
+        storage: Storage,
+        machine: StateMachine,
+        registry: CollectorRegistry | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        self._config = config
+        self._clock = runtime.clock
+        self._disk = runtime.disk
+        self._rng = runtime.rng
+        self._storage = storage
+        self._machine = machine
+        self._transport = transport
+        self._metrics = RaftMetrics(CollectorRegistry() if registry is None else registry)
+        self._core: Core
+        self._loop: asyncio.AbstractEventLoop
+        self._wake: asyncio.Event
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._driver: asyncio.Task[None] | None = None
+        self._closing = False
+        self._inbox: deque[AnyMessage] = deque()
+        self._tick_due = False
+        self._proposals: list[bytes] = []
+        self._proposers: list[asyncio.Future[object]] = []
+        self._waiting: deque[tuple[int, int, asyncio.Future[object]]] = deque()
+        self._changes: list[tuple[ChangeSet, asyncio.Future[object]]] = []
+        self._write: asyncio.Future[None] | None = None
+        self._writing: Ready | None = None
+        self._write_began = 0.0
+        self._unsaved: HardState | None = None
+        self._applied = 0
+        self._snapshot: SnapshotHeader | None = None
+        self._snapshotting = False
+        self._fetching = False
+        self._new_reads: list[_Read] = []
+        self._reads: dict[int, list[_Read]] = {}
+        self._read_context = 0
+        self._appliers: list[tuple[int, asyncio.Future[None]]] = []
+        self._leads = False
+        self._listeners: list[Callable[[bool], None]] = []
+        self._rounds: deque[tuple[int, float]] = deque()
+        self._round = 0
+        self._lease_until = 0.0
+        self._heard = 0.0
+        self._last_write = 0.0
+        self._next_space_check = 0.0
+        self._disk_is_full = False
+
+    # -- life ----------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Recover, restore the snapshot, and begin. A single voter leads when this returns.
+
+        Raises:
+            StorageError: what is on disk cannot be used; the sentence says why.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
+        self.failed = self._loop.create_future()
+        recovered = await self._recover()
+        self._snapshot = recovered.snapshot
+        configuration = Configuration()
+        if recovered.snapshot is not None:
+            configuration = recovered.snapshot.configuration
+            await self._restore(recovered.snapshot)
+        self._core = Core(
+            self._config.core(recovered.node_id),
+            log=_log_of(recovered),
+            hard=recovered.hard,
+            configuration=configuration,
+            rng=self._rng,
+            latest_snapshot=recovered.snapshot,
+        )
+        self._applied = self._core.log.applied
+        self._heard = self._last_write = self._clock.now()
+        leads = asyncio.Event()
+
+        def watch(gained: bool) -> None:  # noqa: FBT001 - the shape of every listener
+            if gained:
+                leads.set()
+
+        self.on_leadership(watch)
+        # what is known to be committed is applied before anybody campaigns: it may change who votes
+        self._driver = self._loop.create_task(self._run(), name="raft")
+        self._spawn(self._tick())
+        await self._wait_applied(self._core.log.committed)
+        if self._core.is_sole_voter:
+            self._core.campaign()
+            self._wake.set()
+            self.failed.add_done_callback(lambda _: leads.set())
+            await leads.wait()
+        self._listeners.remove(watch)
+        if self.failed.done():
+            raise self.failed.result()
+
+    async def close(self) -> None:
+        """Stop. What was proposed and is not yet applied becomes OutcomeUnknown."""
+        self._closing = True
+        if self._driver is None:
+            return
+        self._wake.set()
+        await asyncio.wait({self._driver})
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if not self.failed.done():
+            if self._unsaved is not None:
+                hard = self._unsaved
+                await self._on_disk(lambda: self._storage.save(hard, []))
+            await self._on_disk(self._storage.close)
+        self._give_up(OutcomeUnknown("the server is stopping"))
+        self._announce(leads=False)
+
+    async def _recover(self) -> Recovered:
+        new_id = self._rng.getrandbits(63) or 1
+        recovered = await self._on_disk(lambda: self._storage.open(new_node_id=new_id))
+        if not self._config.bootstrap or not recovered.is_new:
+            return recovered
+        me = recovered.node_id
+        address = ((me, self._config.address),) if self._config.address else ()
+        configuration = Configuration(voters=(me,), addresses=address)
+        header = await self._on_disk(lambda: self._storage.bootstrap(configuration))
+        return Recovered(me, HardState(header.term, 0, header.index), header, [])
+
+    async def _restore(self, header: SnapshotHeader) -> None:
+        if header.size:
+            chunks = await self._on_disk(lambda: list(self._storage.read_snapshot(header)))
+            self._machine.restore(chunks)
+
+    async def _on_disk(self, action: Callable[[], T]) -> T:
+        if self._storage.inline:
+            return action()
+        return await self._disk.run(action)
+
+    def _spawn(self, work: asyncio._CoroutineLike[None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- what callers ask ----------------------------------------------------------------------
+
+    def propose(self, data: bytes) -> asyncio.Future[object]:
+        """Replicate a command; the future has what the state machine returned for it.
+
+        The future fails with OutcomeUnknown if leadership or the server ends first, and with
+        NotLeader if the command is surely not committed.
+
+        Raises:
+            NotLeader: ask its ``leader``.
+            Busy: try again later.
+            EntryTooLarge: the command exceeds the limit.
+        """
+        if self._closing or self._core.leadership is None:
+            raise NotLeader(None if self._closing else self._core.leader)
+        if len(data) > self._config.max_entry_bytes:
+            raise EntryTooLarge(len(data), self._config.max_entry_bytes)
+        if len(self._waiting) + len(self._proposals) >= self._config.max_apply_lag:
+            raise Busy("too many proposals are waiting")
+        if self._disk_is_full:
+            raise Busy("the disk is almost full")
+        future: asyncio.Future[object] = self._loop.create_future()
+        self._proposals.append(data)
+        self._proposers.append(future)
+        self._wake.set()
+        return future
+
+    def propose_change(self, changes: ChangeSet) -> asyncio.Future[object]:
+        """Change the membership; the future has the configuration that was applied.
+
+        The future fails as that of :meth:`propose`, or with ChangeRefused.
+
+        Raises:
+            NotLeader: ask its ``leader``.
+        """
+        if self._closing or self._core.leadership is None:
+            raise NotLeader(None if self._closing else self._core.leader)
+        future: asyncio.Future[object] = self._loop.create_future()
+        self._changes.append((changes, future))
+        self._wake.set()
+        return future
+
+    def transfer(self, to: int) -> None:
+        """Hand leadership to ``to``. The lease ends before that begins.
+
+        Raises:
+            NotLeader: there is nothing to hand over.
+            ChangeRefused: ``to`` is no voter.
+        """
+        self._core.transfer(to)
+        self._lease_until = 0.0
+        self._rounds.clear()
+        self._wake.set()
+
+    def step(self, messages: Iterable[AnyMessage]) -> None:
+        """Take in messages from peers, in the order they came."""
+        for message in messages:
+            if isinstance(message, SnapshotOffer):
+                self._consider_offer(message)
+            else:
+                self._inbox.append(message)
+        self._wake.set()
+
+    def unreachable(self, member: int) -> None:
+        """What was sent to ``member`` last may be lost."""
+        self._core.report_unreachable(member)
+        self._wake.set()
+
+    async def read_index(self) -> int:
+        """An index that every write acknowledged before this call is at or below, applied here.
+
+        Raises:
+            NotLeader: no quorum confirmed a leader in time.
+        """
+        if self._closing:
+            raise NotLeader(None)
+        if self._leads and self._core.is_sole_voter:
+            index = self._core.log.committed
+        else:
+            future: asyncio.Future[int] = self._loop.create_future()
+            deadline = self._clock.now() + self._config.read_timeout
+            self._new_reads.append(_Read(future, deadline))
+            self._wake.set()
+            index = await future
+        await self._wait_applied(index)
+        return index
+
+    def has_lease(self) -> bool:
+        """Whether a default read may be answered now: nobody else can lead before it is."""
+        if not self._leads or self._closing:
+            return False
+        if self._core.is_sole_voter:
+            return True
+        leadership = self._core.leadership
+        return (
+            leadership is not None
+            and leadership.transferee is None
+            and self._clock.now() < self._lease_until
+        )
+
+    def on_leadership(self, callback: Callable[[bool], None]) -> None:
+        """Call ``callback`` with True once this member leads and has applied an entry of its term.
+
+        And with False as soon as that ends.
+        """
+        self._listeners.append(callback)
+
+    @property
+    def node_id(self) -> int:
+        """This member's id, made with its data directory."""
+        return self._core.id
+
+    @property
+    def term(self) -> int:
+        """The current term."""
+        return self._core.term
+
+    @property
+    def role(self) -> str:
+        """One of leader, follower, candidate, pre-candidate."""
+        return self._core.role.value
+
+    @property
+    def leader_id(self) -> int | None:
+        """Who leads, as far as is known."""
+        return self._core.leader
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this member leads and has applied an entry of its term."""
+        return self._leads
+
+    @property
+    def commit_index(self) -> int:
+        """The highest index known to be committed."""
+        return self._core.log.committed
+
+    @property
+    def applied_index(self) -> int:
+        """The highest index applied here."""
+        return self._applied
+
+    @property
+    def last_index(self) -> int:
+        """The last index of the log."""
+        return self._core.log.last_index
+
+    @property
+    def last_term(self) -> int:
+        """The term of the last entry of the log."""
+        return self._core.log.last_term
+
+    @property
+    def snapshot_index(self) -> int:
+        """The index of the newest snapshot; 0 without one."""
+        return self._snapshot.index if self._snapshot is not None else 0
+
+    @property
+    def snapshot_term(self) -> int:
+        """The term of the newest snapshot; 0 without one."""
+        return self._snapshot.term if self._snapshot is not None else 0
+
+    @property
+    def configuration(self) -> Configuration:
+        """The configuration that is applied."""
+        return self._core.configuration
+
+    def last_contact(self) -> float:
+        """Seconds since the leader was heard; 0.0 on the leader."""
+        return 0.0 if self._leads else max(0.0, self._clock.now() - self._heard)
+
+    # -- the loop ------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        try:
+            while not self._closing:
+                self._wake.clear()
+                self._take_inputs()
+                if self._write is not None and self._write.done():
+                    await self._finish_write(self._write)
+                if self._write is None:
+                    await self._work()
+                self._send(self._core.take_messages())
+                self._answer_reads()
+                await self._wake.wait()
+            if self._write is not None:
+                await self._finish_write(self._write)
+        except Exception as error:  # noqa: BLE001 - whatever it is, this member must not go on
+            self._fail(error)
+
+    async def _work(self) -> None:
+        """Start what the core wants done, until a write is in flight or nothing is left."""
+        core = self._core
+        while self._write is None:
+            ready = core.ready()
+            if ready is None:
+                return
+            self._follow_leadership()
+            self._send(ready.messages)
+            hard = ready.hard if ready.hard is not None else self._unsaved
+            if not ready.must_sync and ready.snapshot is None:
+                self._unsaved = hard  # a commit index alone waits for the next write
+                self._send(ready.after_persist)
+                await self._apply(ready.committed)
+                core.advance(ready)
+                continue
+            self._unsaved = None
+            stable = core.log.stable
+            self._start_write(ready, hard)
+            # what is on our disk already need not wait for this write to be applied
+            await self._apply([entry for entry in ready.committed if entry.index <= stable])
+            if self._write is not None and self._write.done():
+                await self._finish_write(self._write)
+
+    def _start_write(self, ready: Ready, hard: HardState | None) -> None:
+        storage = self._storage
+        snapshot = ready.snapshot
+        entries = ready.entries
+
+        def write() -> None:
+            if snapshot is not None:
+                storage.install_snapshot(snapshot, hard or self._core.hard)
+                storage.save(None, entries)
+            else:
+                storage.save(hard, entries)
+
+        self._writing = ready
+        self._write_began = self._clock.now()
+        if storage.inline:
+            self._write = self._loop.create_future()
+            write()
+            self._write.set_result(None)
+        else:
+            self._write = self._loop.create_task(self._disk.run(write))
+            self._write.add_done_callback(lambda _: self._wake.set())
+
+    async def _finish_write(self, write: asyncio.Future[None]) -> None:
+        await write
+        ready = self._writing
+        assert ready is not None
+        self._write = self._writing = None
+        self._last_write = self._clock.now()
+        self._metrics.write_seconds.observe(self._last_write - self._write_began)
+        self._metrics.write_entries.observe(len(ready.entries))
+        self._send(ready.after_persist)
+        if ready.snapshot is not None:
+            await self._install(ready.snapshot)
+        await self._apply([entry for entry in ready.committed if entry.index > self._applied])
+        self._core.advance(ready)
+        self._follow_leadership()
+
+    def _take_inputs(self) -> None:
+        core = self._core
+        now = self._clock.now()
+        for _ in range(min(len(self._inbox), STEP_AT_ONCE)):  # N4
+            message = self._inbox.popleft()
+            if isinstance(message, Append | Heartbeat) and message.term >= core.term:
+                self._heard = now
+            core.step(message)
+        if self._inbox:
+            self._wake.set()
+        if self._tick_due:
+            self._tick_due = False
+            core.tick()
+            self._keep_house(now)
+        self._follow_leadership()
+        if self._proposals:
+            self._propose()
+        while self._changes:
+            self._propose_change(*self._changes.pop(0))
+        if self._new_reads:
+            self._start_reads(now)
+        self._follow_rounds(now)
+
+    def _propose(self) -> None:
+        limit = self._config.max_append_entries
+        batch, self._proposals = self._proposals[:limit], self._proposals[limit:]
+        proposers, self._proposers = self._proposers[:limit], self._proposers[limit:]
+        if self._proposals:
+            self._wake.set()
+        try:
+            term, index = self._core.propose(batch)
+        except RaftError as error:
+            for future in proposers:
+                _fail(future, error)
+            return
+        self._metrics.proposals.inc(len(batch))
+        self._waiting.extend([(at, term, future) for at, future in enumerate(proposers, index)])
+
+    def _propose_change(self, changes: ChangeSet, future: asyncio.Future[object]) -> None:
+        try:
+            term, index = self._core.propose_change(changes)
+        except RaftError as error:
+            _fail(future, error)
+        else:
+            self._waiting.append((index, term, future))
+
+    def _send(self, messages: Sequence[AnyMessage]) -> None:
+        if messages and self._transport is not None:
+            self._transport.send(messages)
+
+    async def _tick(self) -> None:
+        interval = self._config.tick_interval
+        late = interval * self._config.heartbeat_ticks
+        before = self._clock.now()
+        while True:
+            await self._clock.sleep(interval)
+            now = self._clock.now()
+            if now - before - interval > late:
+                self._metrics.late_ticks.inc()
+                log.warning("loop was deaf", seconds=round(now - before - interval, 3))
+            before = now
+            self._tick_due = True  # one at most: lateness is dropped
+            self._wake.set()
+
+    def _keep_house(self, now: float) -> None:
+        core = self._core
+        metrics = self._metrics
+        metrics.term.set(core.term)
+        metrics.is_leader.set(self._leads)
+        metrics.commit_index.set(core.log.committed)
+        metrics.applied_index.set(self._applied)
+        metrics.last_index.set(core.log.last_index)
+        metrics.log_bytes.set(core.log.size_bytes)
+        for context, reads in list(self._reads.items()):
+            if now - reads[0].started > self._config.election_timeout:
+                self._new_reads.extend(self._reads.pop(context))  # asked again: it may be lost
+        if now >= self._next_space_check:
+            self._next_space_check = now + SPACE_CHECK_INTERVAL
+            self._spawn(self._look_after_disk(now))
+
+    async def _look_after_disk(self, now: float) -> None:
+        storage = self._storage
+
+        def look() -> int:
+            if now - self._last_write > IDLE_BEFORE_CHECKPOINT:
+                storage.checkpoint()
+            return storage.free_bytes()
+
+        try:
+            free = await self._on_disk(look)
+        except RaftError as error:
+            self._fail(error)
+            return
+        is_full = free < self._config.min_free_bytes
+        if is_full and not self._disk_is_full:
+            log.error("disk is almost full", free_bytes=free)
+            self._hand_over()
+        self._disk_is_full = is_full
+
+    def _hand_over(self) -> None:
+        leadership = self._core.leadership
+        voters = set(self._core.configuration.voters)
+        if leadership is not None:
+            best = [
+                (leadership.progress[member].match, member)
+                for member in leadership.followers
+                if member in voters and leadership.progress[member].active
+            ]
+            if best:
+                self.transfer(max(best)[1])
+
+    # -- leadership, reads, leases ---------------------------------------------------------------
+
+    def _follow_leadership(self) -> None:
+        if self._core.leadership is None:
+            if self._leads:
+                self._announce(leads=False)
+            if self._waiting:
+                self._give_up(OutcomeUnknown("leadership was lost"))
+            self._rounds.clear()
+            self._round = 0
+            self._lease_until = 0.0
+
+    def _announce(self, *, leads: bool) -> None:
+        if leads is self._leads:
+            return
+        self._leads = leads
+        self._metrics.leadership_changes.labels("gained" if leads else "lost").inc()
+        log.info("became leader" if leads else "leadership ended", term=self._core.term)
+        for listener in list(self._listeners):
+            listener(leads)
+
+    def _follow_rounds(self, now: float) -> None:
+        """Note when rounds of heartbeats leave, and what the answered ones are worth."""
+        leadership = self._core.leadership
+        if leadership is None or leadership.transferee is not None:
+            return
+        rounds = leadership.reads
+        if rounds.round > self._round:
+            self._round = rounds.round
+            self._rounds.append((rounds.round, now))
+        sent: float | None = None
+        while self._rounds and self._rounds[0][0] <= rounds.confirmed:
+            sent = self._rounds.popleft()[1]
+        if sent is not None:
+            lease = sent + self._config.election_timeout * self._config.lease_fraction
+            self._lease_until = max(self._lease_until, lease)
+
+    def _start_reads(self, now: float) -> None:
+        reads, self._new_reads = self._new_reads, []
+        waiting = []
+        for read in reads:
+            if read.future.done():
+                continue
+            if now >= read.deadline:
+                _fail(read.future, NotLeader(None))
+            else:
+                waiting.append(read)
+        if not waiting:
+            return
+        self._read_context += 1
+        with suppress(NotLeader):  # there may be a leader before their deadline
+            self._core.read_index(self._read_context)
+        for read in waiting:
+            read.started = now
+        self._reads[self._read_context] = waiting
+
+    def _answer_reads(self) -> None:
+        for state in self._core.take_reads():
+            for read in self._reads.pop(state.context, ()):
+                if not read.future.done():
+                    read.future.set_result(state.index)
+
+    async def _wait_applied(self, index: int) -> None:
+        if index > self._applied:
+            future: asyncio.Future[None] = self._loop.create_future()
+            self._appliers.append((index, future))
+            await future
+
+    def _wake_appliers(self) -> None:
+        due = [future for index, future in self._appliers if index <= self._applied]
+        if due:
+            self._appliers = [waiting for waiting in self._appliers if waiting[0] > self._applied]
+            for future in due:
+                if not future.done():
+                    future.set_result(None)
+
+    # -- applying and snapshots ------------------------------------------------------------------
+
+    async def _apply(self, entries: Sequence[Entry]) -> None:
+        """Apply in slices, giving the loop back in between."""
+        began = self._clock.now()
+        for start in range(0, len(entries), APPLY_AT_ONCE):
+            self._apply_some(entries[start : start + APPLY_AT_ONCE])
+            now = self._clock.now()
+            if now - began > self._config.apply_slice:
+                await self._clock.sleep(0)
+                began = self._clock.now()
+        if entries:
+            self._metrics.applied.inc(len(entries))
+            self._maybe_snapshot()
+
+    def _apply_some(self, entries: Sequence[Entry]) -> None:
+        command = EntryKind.COMMAND
+        results = iter(
+            self._machine.apply(
+                [(entry.index, entry.data) for entry in entries if entry.kind == command]
+            )
+        )
+        waiting = self._waiting
+        for entry in entries:
+            result: object = None
+            if entry.kind == command:
+                result = next(results)
+            elif entry.kind == EntryKind.CHANGE:
+                result = self._core.apply_change(entry)
+            self._applied = entry.index
+            if waiting and waiting[0][0] == entry.index:
+                _, term, future = waiting.popleft()
+                if term != entry.term:
+                    _fail(future, NotLeader(self._core.leader))
+                elif isinstance(result, Exception):
+                    _fail(future, result)
+                elif not future.done():
+                    future.set_result(result)
+        if not self._leads and self._core.leadership and entries[-1].term == self._core.term:
+            self._announce(leads=True)
+        if self._appliers:
+            self._wake_appliers()
+
+    def _maybe_snapshot(self) -> None:
+        config = self._config
+        entries = self._applied - self.snapshot_index
+        if self._snapshotting or entries == 0:
+            return
+        if (
+            entries >= config.snapshot_threshold
+            or self._core.log.size_bytes > config.snapshot_bytes
+        ):
+            self._snapshotting = True
+            index = self._applied
+            term = self._core.log.term(index)
+            assert term is not None
+            self._spawn(
+                self._take_snapshot(index, term, self._core.configuration, self._machine.snapshot())
+            )
+
+    async def _take_snapshot(
+        self,
+        index: int,
+        term: int,
+        configuration: Configuration,
+        encoder: Callable[[Callable[[bytes], None]], None],
+    ) -> None:
+        storage = self._storage
+        config = self._config
+        core = self._core
+
+        def write() -> SnapshotHeader:
+            return storage.write_snapshot(index, term, configuration, encoder)
+
+        try:
+            header = write() if storage.inline else await self._disk.run_aside(write)
+            if index <= self.snapshot_index:
+                return  # a newer one was installed meanwhile
+            compact_to = core.log.trailing(
+                index, entries=config.trailing_logs, size_bytes=config.trailing_bytes
+            )
+            await self._on_disk(lambda: storage.keep_snapshot(header, compact_to=compact_to))
+        except Exception as error:  # noqa: BLE001 - N3, and an encoder that fails is no better
+            self._fail(error)
+            return
+        finally:
+            self._snapshotting = False
+        self._snapshot = core.latest_snapshot = header
+        core.log.compact(compact_to)
+        self._metrics.snapshots.labels("taken").inc()
+        log.info("took a snapshot", index=index, size_bytes=header.size)
+
+    def _consider_offer(self, offer: SnapshotOffer) -> None:
+        if self._transport is not None and not self._fetching:
+            self._fetching = True
+            self._spawn(self._fetch(self._transport, offer))
+
+    async def _fetch(self, transport: Transport, offer: SnapshotOffer) -> None:
+        """Have the bytes on disk before the core hears of the offer."""
+        header = offer.snapshot
+        try:
+            if header.index > self._core.log.committed and header.size:
+                pieces = await transport.fetch_snapshot(offer.sender, header)
+                await self._on_disk(lambda: self._storage.receive_snapshot(header, pieces))
+        except OSError as error:
+            log.warning("snapshot could not be fetched", index=header.index, error=str(error))
+            return
+        except RaftError as error:
+            self._fail(error)
+            return
+        finally:
+            self._fetching = False
+        self._inbox.append(offer)
+        self._wake.set()
+
+    async def _install(self, header: SnapshotHeader) -> None:
+        await self._restore(header)
+        self._snapshot = self._core.latest_snapshot = header
+        self._applied = header.index
+        self._metrics.snapshots.labels("installed").inc()
+        log.info("installed a snapshot", index=header.index)
+        self._wake_appliers()
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def _fail(self, error: BaseException) -> None:
+        """End this member: it could answer with less than it promised."""
+        if self.failed.done():
+            return
+        self._closing = True
+        log.error("member ended itself", error=str(error), exc_info=error)
+        self._announce(leads=False)
+        self._give_up(OutcomeUnknown(f"the server failed: {error}"))
+        for task in self._tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+        self.failed.set_result(error)
+        self._wake.set()
+
+    def _give_up(self, error: RaftError) -> None:
+        for _, _, future in self._waiting:
+            _fail(future, error)
+        self._waiting.clear()
+        for future in self._proposers:
+            _fail(future, NotLeader(self._core.leader))  # never appended
+        self._proposals.clear()
+        self._proposers.clear()
+        for _, future in self._changes:
+            _fail(future, NotLeader(self._core.leader))
+        self._changes.clear()
+        if self._closing:
+            for reads in [self._new_reads, *self._reads.values()]:
+                for read in reads:
+                    _fail(read.future, NotLeader(None))
+            self._new_reads, self._reads = [], {}
+            for _, applier in self._appliers:
+                _fail(applier, NotLeader(None))
+            self._appliers = []
+
+
+def _fail(future: asyncio.Future[T], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+def _log_of(recovered: Recovered) -> Log:
+    snapshot = recovered.snapshot
+    entries = recovered.entries
+    index, term = (snapshot.index, snapshot.term) if snapshot is not None else (0, 0)
+    if entries and entries[0].index <= index:
+        # the term before the first trailing entry is on disk no more: begin after that entry
+        first = entries[0]
+        return Log(base_index=first.index, base_term=first.term, entries=entries[1:], applied=index)
+    return Log(base_index=index, base_term=term, entries=entries)

@@ -1,0 +1,235 @@
+"""The server role: writes go through Raft, questions are answered from the state.
+
+Agent, HTTP and DNS know a server by this interface; a client agent offers the same over RPC.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final, Literal, Protocol, TypeAlias
+
+import structlog
+
+from lictor.raft.errors import Busy, EntryTooLarge, NotLeader, OutcomeUnknown
+from lictor.raft.node import Node
+from lictor.raft.runtime import Runtime
+
+from .answers import Answer
+from .commands import SERVER, AnyCommand, Entry, Origin, encode
+from .errors import NoLeader, NotFound, Overloaded, RegistryError, TooLarge, Unavailable
+from .leader import SessionKeeper
+from .machine import Machine
+from .queries import Question
+from .reconcile import Member, registration
+from .records import Session
+
+log = structlog.get_logger("server")
+
+Mode: TypeAlias = Literal["default", "consistent", "stale"]
+"""How fresh an answer must be: the leader's, the leader's with its office confirmed, anybody's."""
+
+DEFAULT_WAIT: Final = 300.0
+MAX_WAIT: Final = 600.0
+RECONCILE_RETRY: Final = 1.0
+WAIT_JITTER: Final = 16
+"""A blocking query may last up to one part in this many longer than asked, so that herds spread."""
+
+
+class Registry(Protocol):
+    """What an agent, local or remote to the servers, can be asked."""
+
+    async def write(self, command: AnyCommand, origin: Origin = SERVER) -> object:
+        """Replicate ``command`` and return its result once it is durable and applied.
+
+        Raises:
+            RegistryError: refused, no leader, overloaded, or the outcome is unknown.
+        """
+
+    def ask(self, question: Question) -> Answer:
+        """The answer from this server's own state, now.
+
+        Raises:
+            NoLeader: nobody can promise that the state is fresh; see :meth:`may_answer`.
+        """
+
+    async def read(
+        self,
+        question: Question,
+        *,
+        mode: Mode = "default",
+        index: int = 0,
+        wait: float = 0.0,
+    ) -> Answer:
+        """The answer, as fresh as ``mode`` asks.
+
+        With an ``index`` above 0 it waits until the answer's own exceeds it, at most ``wait``
+        seconds (0: five minutes; bounded by ten) and a little more.
+        """
+
+    def may_answer(self) -> bool:
+        """Whether :meth:`ask` may be used for a default read now."""
+
+
+class Server:
+    """One server: a Raft member, the state it replicates, and the leader's duties."""
+
+    def __init__(self, *, node: Node, machine: Machine, runtime: Runtime, member: Member) -> None:
+        self._node = node
+        self._machine = machine
+        self._runtime = runtime
+        self._member = member
+        self._address = f"{member.address}:{member.server_port}"
+        self._last_time = 0
+        self.sessions = SessionKeeper(machine, runtime.clock, self.write)
+        self._duties: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Recover, and take part; a single voter leads when this returns."""
+        self._node.on_leadership(self._leadership)
+        await self._node.start()
+
+    async def close(self) -> None:
+        """Leave office and stop. What was acknowledged is on disk."""
+        for duty in tuple(self._duties):
+            duty.cancel()
+        await asyncio.gather(*self._duties, return_exceptions=True)
+        await self.sessions.step_down()
+        await self._node.close()
+
+    # -- the Registry interface -------------------------------------------------------------------
+
+    async def write(self, command: AnyCommand, origin: Origin = SERVER) -> object:
+        """See :class:`Registry`."""
+        now = int(self._runtime.clock.wall() * 1e9)
+        self._last_time = max(self._last_time, now)  # the log's time never goes back
+        entry = encode(Entry(self._last_time, origin, command))
+        try:
+            return await self._node.propose(entry)
+        except NotLeader as error:
+            raise NoLeader("No cluster leader") from error
+        except Busy as error:
+            raise Overloaded(str(error)) from error
+        except EntryTooLarge as error:
+            raise TooLarge(str(error)) from error
+        except OutcomeUnknown as error:
+            raise Unavailable(str(error)) from error
+
+    def ask(self, question: Question) -> Answer:
+        """See :class:`Registry`."""
+        if not self._node.has_lease():
+            raise NoLeader("No cluster leader")
+        return self._machine.answers.get(question)
+
+    def may_answer(self) -> bool:
+        """See :class:`Registry`."""
+        return self._node.has_lease()
+
+    async def read(
+        self,
+        question: Question,
+        *,
+        mode: Mode = "default",
+        index: int = 0,
+        wait: float = 0.0,
+    ) -> Answer:
+        """See :class:`Registry`."""
+        await self._freshen(mode)
+        answer = self._machine.answers.get(question)
+        if not index or answer.index > index:
+            return answer
+        clock = self._runtime.clock
+        limit = min(wait, MAX_WAIT) if wait > 0 else DEFAULT_WAIT
+        until = clock.now() + limit + self._runtime.rng.random() * limit / WAIT_JITTER
+        while answer.index <= index:
+            answer.watchers += 1
+            try:
+                woken = await clock.wait(answer.changed(), until=until)
+            finally:
+                answer.watchers -= 1
+            if not woken:
+                return answer
+            await self._freshen(mode)
+            answer = self._machine.answers.get(question)
+        return answer
+
+    async def _freshen(self, mode: Mode) -> None:
+        """Make sure that this server's state is as fresh as ``mode`` promises."""
+        if mode == "stale" or (mode == "default" and self._node.has_lease()):
+            return
+        try:
+            await self._node.read_index()
+        except (NotLeader, Busy, OutcomeUnknown) as error:
+            raise NoLeader("No cluster leader") from error
+
+    # -- about the cluster ------------------------------------------------------------------------
+
+    async def renew_session(self, session: str) -> Session:
+        """Start a session's lease again.
+
+        Raises:
+            NotFound: there is no such session.
+            NoLeader: this server does not lead.
+        """
+        if not self._node.is_leader:
+            raise NoLeader("No cluster leader")
+        found = self._machine.state.sessions.rows.get(session)
+        if found is None:
+            message = f"Session id '{session}' not found"
+            raise NotFound(message)
+        self.sessions.renew(found)
+        return found
+
+    @property
+    def raft(self) -> Node:
+        """The Raft member, for what reports on it."""
+        return self._node
+
+    @property
+    def machine(self) -> Machine:
+        """The replicated state and its answers."""
+        return self._machine
+
+    @property
+    def known_leader(self) -> bool:
+        """Whether a leader is known."""
+        return self._node.leader_id is not None
+
+    @property
+    def leader_address(self) -> str:
+        """``host:port`` of the leader; empty while there is none."""
+        return self._address if self._node.is_leader else ""
+
+    def peers(self) -> list[str]:
+        """``host:port`` of every voter."""
+        return [self._address]
+
+    @property
+    def last_contact(self) -> float:
+        """Seconds since this server heard from the leader; 0 on the leader."""
+        return self._node.last_contact()
+
+    def _leadership(self, leads: bool) -> None:  # noqa: FBT001  # the callback's whole content
+        if leads:
+            log.info("became leader", term=self._node.term)
+            self.sessions.lead()
+            self._begin(self._reconcile())
+        else:
+            log.warning("lost leadership", term=self._node.term)
+            self._begin(self.sessions.step_down())
+
+    def _begin(self, duty: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(duty)
+        self._duties.add(task)
+        task.add_done_callback(self._duties.discard)
+
+    async def _reconcile(self) -> None:
+        """Make the catalogue know this server."""
+        while self._node.is_leader:
+            try:
+                await self.write(registration(self._member, self._machine.state))
+            except RegistryError as error:
+                log.warning("server not registered", error=str(error))
+                await self._runtime.clock.sleep(RECONCILE_RETRY)
+            else:
+                return
