@@ -12,8 +12,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from acceptance.processes import Agent, bounded
 from dnslib import DNSRecord
+
+from acceptance.processes import Agent, bounded
 
 KEPT = "/v1/kv/bad-input/kept"
 DEEP = "[" * 100_000 + "]" * 100_000

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 import pytest
+
 from acceptance.processes import Agent, bounded
 
 pytestmark = pytest.mark.skipif(shutil.which("dig") is None, reason="dig is not installed")

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import pytest
+
 from acceptance.processes import Agent
 
 WRITES = 10_000

@@ -7,6 +7,7 @@ import time
 
 import consul
 import pytest
+
 from acceptance.processes import Agent, bounded
 
 PREFIX = "py-consul/"

@@ -6,6 +6,7 @@ import json
 import stat
 
 import pytest
+
 from acceptance.processes import Agent, bounded
 
 SERVICE = {
