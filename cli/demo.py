@@ -12,7 +12,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +30,7 @@ from .stage import (
     AgentPorts,
     AgentProcess,
     ExampleService,
+    PortTaken,
     example_services,
     own_command,
     wait_until,
@@ -39,6 +40,9 @@ LEADER_TIMEOUT: Final = 60.0
 HEALTH_TIMEOUT: Final = 30.0
 DNS_TIMEOUT: Final = 5.0
 """Seconds that each step may take before the demo gives up."""
+
+START_ATTEMPTS: Final = 3
+"""A port that was free may be taken just before the agent binds it; then others are tried."""
 
 INSTANCES: Final = (("web", "web-1"), ("api", "api-1"), ("api", "api-2"))
 """Name and identity of every instance that the demo runs."""
@@ -71,14 +75,12 @@ def demo(args: tuple[str, ...], once: bool, agent_binary: str) -> None:
 def _play(agent_command: list[str], *, once: bool) -> None:
     """The demo from start to end. Whatever it started has ended when it returns or raises."""
     click.echo("A tour of Lictor: one agent, two services, health checks, DNS and an intention.")
-    ports = AgentPorts.choose()
     with (
         tempfile.TemporaryDirectory(prefix="lictor-demo-") as directory,
         example_services(INSTANCES) as services,
-        _agent(agent_command, Path(directory), ports) as agent,
+        ExitStack() as running,
     ):
-        tour = Tour(agent, ports, services)
-        tour.start_agent()
+        tour = _started(running, agent_command, Path(directory), services)
         tour.register()
         tour.look_up()
         tour.fail_over()
@@ -87,7 +89,32 @@ def _play(agent_command: list[str], *, once: bool) -> None:
             click.echo("\nThat was the tour; everything it started ends now.")
             return
         tour.guide()
-        agent.wait()
+        tour.agent.wait()
+
+
+def _started(
+    running: ExitStack,
+    agent_command: list[str],
+    directory: Path,
+    services: list[ExampleService],
+) -> Tour:
+    """The tour with its agent leading; ``running`` ends the agent.
+
+    Raises:
+        Failure: no agent could be started.
+    """
+    for attempt in range(1, START_ATTEMPTS + 1):
+        ports = AgentPorts.choose(usual=attempt == 1)
+        agent = running.enter_context(_agent(agent_command, directory, ports))
+        tour = Tour(agent, ports, services)
+        try:
+            tour.start_agent()
+        except PortTaken:
+            if attempt == START_ATTEMPTS:
+                raise
+            continue
+        return tour
+    raise AssertionError("the last attempt returns or raises")
 
 
 class Tour:

@@ -84,14 +84,18 @@ class AgentPorts(msgspec.Struct, frozen=True):
     """Server, Serf LAN and Serf WAN: nobody but the agent uses them here."""
 
     @classmethod
-    def choose(cls) -> AgentPorts:
-        """Consul's HTTP and DNS ports where they are free, else others."""
+    def choose(cls, *, usual: bool = True) -> AgentPorts:
+        """Free ports; for HTTP and DNS Consul's own where they are free and ``usual`` is set."""
         spare = free_ports(5)
         return cls(
-            DEFAULT_HTTP if is_free(DEFAULT_HTTP) else spare[3],
-            DEFAULT_DNS if is_free(DEFAULT_DNS) else spare[4],
+            DEFAULT_HTTP if usual and is_free(DEFAULT_HTTP) else spare[3],
+            DEFAULT_DNS if usual and is_free(DEFAULT_DNS) else spare[4],
             (spare[0], spare[1], spare[2]),
         )
+
+
+class PortTaken(Failure):
+    """The agent ended because somebody else took a port just before it; others may do."""
 
 
 class AgentProcess:
@@ -126,11 +130,15 @@ class AgentProcess:
         """Nothing while it runs.
 
         Raises:
+            PortTaken: it has ended for want of a port.
             Failure: it has ended; with the end of its log.
         """
         code = self._process.poll()
         if code is not None:
-            raise Failure(f"The agent ended by itself (exit code {code}).\n{self.last_lines()}")
+            said = self.last_lines()
+            taken = "address already in use" in said.lower()
+            reason = f"The agent ended by itself (exit code {code}).\n{said}"
+            raise PortTaken(reason) if taken else Failure(reason)
 
     def last_lines(self) -> str:
         """The end of its log, set in."""
