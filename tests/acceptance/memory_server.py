@@ -181,9 +181,7 @@ class MemoryAgent:
                 **config,
             }
         )
-        self.http = HTTPServer(
-            self.config, runtime=self.runtime, server=self.server, agent=agent
-        )
+        self.http = HTTPServer(self.config, runtime=self.runtime, server=self.server, agent=agent)
         self.address = ("127.0.0.1", 0)
 
     async def __aenter__(self) -> MemoryAgent:
@@ -262,7 +260,9 @@ class Client:
         if not with_body:
             return received
         received.body = (
-            await self.reader.read() if length is None else await self.reader.readexactly(int(length))
+            await self.reader.read()
+            if length is None
+            else await self.reader.readexactly(int(length))
         )
         return received
 
