@@ -60,7 +60,7 @@ class Dispatcher:
 
     async def __call__(self, request: web.BaseRequest) -> WireResponse:
         """The response to ``request``."""
-        target = request.message.path
+        target = request.raw_path
         if "://" in target.partition("?")[0]:  # absolute form, as to a proxy
             parts = urlsplit(target)
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -138,7 +138,7 @@ class Dispatcher:
 
     async def _evaluate(self, route: Route, request: Request) -> tuple[Reply, Answer | None]:
         """What the handler decided, carried out; with the answer it rests on alone, if any."""
-        if route.blocking:
+        if route.blocking or route.reads_options:
             request.read_options  # noqa: B018 - its errors come before the handler's
         if route.namespaced:
             options.refuse_namespace(request.query, request.headers)
