@@ -9,10 +9,12 @@ Source: shapes of Consul 1.8's agent API, as observed; later check types as docu
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
+from lictor.registry import durations
+from lictor.registry.errors import InvalidConfig
 from lictor.registry.records import (
     CRITICAL,
     DEFAULT_WEIGHTS,
@@ -180,6 +182,38 @@ class ServiceDefinition(Record, frozen=True, kw_only=True):
         """``check``, if anything was said there, and then ``checks``."""
         said = (self.check,) if self.check != ServiceCheckDefinition() else ()
         return said + (self.checks or ())
+
+
+_DURATIONS: Final = ("Interval", "Timeout", "TTL", "DeregisterCriticalServiceAfter")
+
+DefinitionT = TypeVar("DefinitionT", ServiceDefinition, CheckDefinition)
+
+
+def from_file(said: dict[str, Any], shape: type[DefinitionT]) -> DefinitionT:
+    """A definition from a configuration file, whose durations are Go text.
+
+    Raises:
+        InvalidConfig: a member has the wrong type, or a duration cannot be read.
+    """
+    try:
+        return msgspec.convert(_in_nanoseconds(said), shape)
+    except (msgspec.ValidationError, durations.InvalidDuration) as error:
+        raise InvalidConfig(f"invalid definition {said.get('Name', '')!r}: {error}") from error
+
+
+def _in_nanoseconds(said: Any) -> Any:
+    if isinstance(said, list):
+        return [_in_nanoseconds(each) for each in said]
+    if not isinstance(said, dict):
+        return said
+    return {
+        name: durations.parse_ns(value)
+        if name in _DURATIONS and isinstance(value, str)
+        else _in_nanoseconds(value)
+        if name in {"Check", "Checks", "Connect", "SidecarService"}
+        else value
+        for name, value in said.items()
+    }
 
 
 def node_service(definition: ServiceDefinition) -> NodeService:

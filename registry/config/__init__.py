@@ -21,6 +21,7 @@ from .agent import AgentConfig, Listen, Listeners, Timings
 from .build import DEV, build
 from .debug import debug_config
 from .legacy import modernise
+from .notices import notices
 
 __all__ = [
     "AgentConfig",
@@ -104,7 +105,7 @@ def load(
     checks.check(config, read=read)
     if given.get("bootstrap_expect") == 1:
         warnings.append("BootstrapExpect is set to 1; this is the same as Bootstrap mode.")
-    warnings.extend(checks.warnings(config, given=told))
+    warnings.extend(notices(config, given=told))
     return Loaded(config, tuple(warnings))
 
 

@@ -286,3 +286,7 @@ class AgentConfig(Section, frozen=True):
 
     listeners: Listeners = Listeners()
     timings: Timings = Timings()
+
+    # secrets are among the fields; a repr ends up in tracebacks and logs
+    def __repr__(self) -> str:  # type: ignore[explicit-override]  # typing has override from 3.12 on
+        return f"AgentConfig(node={self.node_name!r}, datacenter={self.datacenter!r})"

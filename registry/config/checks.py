@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,6 @@ from lictor.registry.errors import InvalidConfig
 from .addresses import is_any
 from .agent import AgentConfig
 from .decode import several
-from .keys import table
 
 LEAF_TTL_SHORTEST: Final = 3600.0
 LEAF_TTL_LONGEST: Final = 8760 * 3600.0
@@ -23,7 +22,6 @@ META_KEY: Final = 128
 META_VALUE: Final = 512
 _META_KEY: Final = re.compile(r"[a-zA-Z0-9_-]+")
 _DATACENTER: Final = re.compile(r"[a-z0-9_-]+")
-_DNS_LABEL: Final = re.compile(r"[A-Za-z0-9-]+")
 _CONTENT_PATH: Final = re.compile(r"[A-Za-z0-9/_-]+")
 _VERSION: Final = re.compile(r"v[0-9]")
 
@@ -49,13 +47,6 @@ _CONFIG_ENTRIES: Final = frozenset(
         "terminating-gateway",
     }
 )
-
-_DANGEROUS: Final = (
-    "using enable-script-checks without ACLs and without allow_write_http_from is DANGEROUS, use "
-    "enable-local-script-checks instead, see https://www.hashicorp.com/blog/"
-    "protecting-consul-from-rce-risk-in-specific-configurations/"
-)
-_QUORUM_TABLE: Final = "https://www.consul.io/docs/internals/consensus.html#deployment-table"
 
 
 def check(config: AgentConfig, *, read: Callable[[Path], bytes]) -> None:
@@ -211,6 +202,15 @@ def _mesh(config: AgentConfig) -> Iterator[str]:
     connect = config.connect
     if connect.enable_mesh_gateway_wan_federation and not connect.enabled:
         yield ("'connect.enable_mesh_gateway_wan_federation=true' requires 'connect.enabled=true'")
+    if connect.enable_mesh_gateway_wan_federation and not config.server:
+        yield ("'connect.enable_mesh_gateway_wan_federation = true' requires 'server = true'")
+    if connect.enable_mesh_gateway_wan_federation and config.retry_join_wan:
+        yield (
+            "'retry_join_wan' is incompatible with "
+            "'connect.enable_mesh_gateway_wan_federation = true'"
+        )
+    if config.primary_gateways and not config.server:
+        yield "'primary_gateways' requires 'server = true'"
     if config.primary_gateways and config.primary_datacenter == config.datacenter:
         yield "'primary_gateways' should only be configured in a secondary datacenter"
     if connect.enabled and connect.ca_provider not in _CA_PROVIDERS:
@@ -219,7 +219,7 @@ def _mesh(config: AgentConfig) -> Iterator[str]:
         yield from _leaf_complaints(connect.ca_config)
     for at, entry in enumerate(config.config_entries.bootstrap):
         kind = entry.get("kind", entry.get("Kind", ""))
-        if kind not in _CONFIG_ENTRIES:
+        if not isinstance(kind, str) or kind not in _CONFIG_ENTRIES:
             yield f"config_entries.bootstrap[{at}]: invalid config entry kind: {kind}"
 
 
@@ -329,71 +329,3 @@ def _listeners(config: AgentConfig) -> Iterator[str]:
         if place_text in taken:
             yield f"{name} address {place_text} already configured for {taken[place_text]}"
         taken[place_text] = name
-
-
-def warnings(config: AgentConfig, *, given: Iterable[str]) -> Iterator[str]:
-    """What an operator should know. ``given`` are the paths of all settings that were set."""
-    yield from _about_names(config)
-    yield from _about_servers(config)
-    if (
-        config.enable_script_checks
-        and not config.acl.enabled
-        and not config.http_config.allow_write_http_from
-    ):
-        yield _DANGEROUS
-    if config.auto_encrypt.allow_tls and not config.tls.internal_rpc.verify_incoming:
-        yield (
-            "if auto_encrypt.allow_tls is turned on, either verify_incoming or verify_incoming_rpc "
-            "should be enabled. It is necessary to turn it off during a migration to TLS, but it "
-            "should definitely be turned on afterwards."
-        )
-    for rule in config.telemetry.prefix_filter:
-        if not rule:
-            yield "Cannot have empty filter rule in prefix_filter"
-        elif rule[0] not in "+-":
-            yield f"Filter rule must begin with either '+' or '-': \"{rule}\""
-    yield from _about_keys(set(given))
-
-
-def _about_names(config: AgentConfig) -> Iterator[str]:
-    name = config.node_name
-    unseen = f'Node name "{name}" will not be discoverable via DNS due to'
-    if not _DNS_LABEL.fullmatch(name):
-        yield (
-            f"{unseen} invalid characters. Valid characters include all alpha-numerics and dashes."
-        )
-    elif len(name) > 63:
-        yield f"{unseen} it being too long. Valid lengths are between 1 and 63 bytes."
-
-
-def _about_servers(config: AgentConfig) -> Iterator[str]:
-    expect = config.bootstrap_expect
-    if expect == 2:
-        yield (
-            "bootstrap_expect = 2: A cluster with 2 servers will provide no failure tolerance. "
-            f"See {_QUORUM_TABLE}"
-        )
-    elif expect and expect % 2 == 0:
-        yield (
-            "bootstrap_expect is even number: A cluster with an even number of servers does not "
-            f"achieve optimum fault tolerance. See {_QUORUM_TABLE}"
-        )
-    if expect:
-        yield f"bootstrap_expect > 0: expecting {expect} servers"
-    if config.bootstrap:
-        yield "bootstrap = true: do not enable unless necessary"
-
-
-def _about_keys(given: set[str]) -> Iterator[str]:
-    for setting in table(AgentConfig):
-        if setting.path not in given or setting.key.acts:
-            continue
-        if setting.key.help.startswith("Enterprise"):
-            name = _ENTERPRISE_NAMES.get(setting.path, setting.path)
-            yield f'"{name}" is a Consul Enterprise configuration and will have no effect'
-        else:
-            yield f'"{setting.path}" is accepted but not acted on yet, it has no effect'
-
-
-_ENTERPRISE_NAMES: Final = {"read_replica": "non_voting_server"}
-"""The names by which Consul 1.8 tells of them."""

@@ -8,14 +8,12 @@ from typing import Any, Final
 
 from lictor.registry import durations
 
+from . import debug_groups
 from .agent import AgentConfig, Listen
+from .debug_groups import HIDDEN
 
-HIDDEN: Final = "hidden"
 VERSION: Final = "1.8.7"
 """The release whose behaviour we show."""
-
-_UNLIMITED: Final = 1.7976931348623157e308
-"""Go's largest float: a rate without limit."""
 
 Reading = Callable[[AgentConfig], Any]
 
@@ -67,110 +65,6 @@ def _one(listen: Callable[[AgentConfig], Listen | None]) -> Reading:
     return read
 
 
-def _logging(config: AgentConfig) -> dict[str, Any]:
-    return {
-        "EnableSyslog": config.enable_syslog,
-        "LogFilePath": config.log_file,
-        "LogJSON": config.log_json,
-        "LogLevel": config.log_level,
-        "LogRotateBytes": config.log_rotate_bytes,
-        "LogRotateDuration": durations.format(config.log_rotate_duration),
-        "LogRotateMaxFiles": config.log_rotate_max_files,
-        "Name": "",
-        "SyslogFacility": config.syslog_facility,
-    }
-
-
-def _telemetry(config: AgentConfig) -> dict[str, Any]:
-    telemetry = config.telemetry
-    circonus = {
-        f"Circonus{_camel(name.removeprefix('circonus_'))}": getattr(telemetry, name)
-        for name in telemetry.__struct_fields__
-        if name.startswith("circonus_")
-    }
-    rules = telemetry.prefix_filter
-    return {
-        "AllowedPrefixes": [rule[1:] for rule in rules if rule.startswith("+")],
-        "BlockedPrefixes": [rule[1:] for rule in rules if rule.startswith("-")],
-        **circonus,
-        "CirconusAPIToken": HIDDEN,
-        "Disable": False,
-        "DisableHostname": telemetry.disable_hostname,
-        "DogstatsdAddr": telemetry.dogstatsd_addr,
-        "DogstatsdTags": list(telemetry.dogstatsd_tags),
-        "FilterDefault": telemetry.filter_default,
-        "MetricsPrefix": telemetry.metrics_prefix,
-        "PrometheusRetentionTime": durations.format(telemetry.prometheus_retention_time),
-        "StatsdAddr": telemetry.statsd_address,
-        "StatsiteAddr": telemetry.statsite_address,
-    }
-
-
-def _camel(name: str) -> str:
-    initialisms = {"api": "API", "id": "ID", "url": "URL"}
-    return "".join(initialisms.get(part, part.capitalize()) for part in name.split("_"))
-
-
-def _auto_config(config: AgentConfig) -> dict[str, Any]:
-    auto, static = config.auto_config, config.auto_config.authorization.static
-    return {
-        "Authorizer": {
-            "AllowReuse": static.allow_reuse,
-            "AuthMethod": {
-                "ACLAuthMethodEnterpriseFields": {},
-                "Config": {
-                    "BoundAudiences": list(static.bound_audiences) or None,
-                    "BoundIssuer": static.bound_issuer,
-                    "ClaimMappings": static.claim_mappings or None,
-                    "ClockSkewLeeway": round(static.clock_skew_leeway * durations.NANOSECONDS),
-                    "ExpirationLeeway": round(static.expiration_leeway * durations.NANOSECONDS),
-                    "JWKSCACert": static.jwks_ca_cert,
-                    "JWKSURL": static.jwks_url,
-                    "JWTSupportedAlgs": list(static.jwt_supported_algs) or None,
-                    "JWTValidationPubKeys": list(static.jwt_validation_pub_keys) or None,
-                    "ListClaimMappings": static.list_claim_mappings or None,
-                    "NotBeforeLeeway": round(static.not_before_leeway * durations.NANOSECONDS),
-                    "OIDCDiscoveryCACert": static.oidc_discovery_ca_cert,
-                    "OIDCDiscoveryURL": static.oidc_discovery_url,
-                },
-                "Description": "",
-                "DisplayName": "",
-                "EnterpriseMeta": {},
-                "MaxTokenTTL": "0s",
-                "Name": "Auto Config Authorizer",
-                "RaftIndex": {"CreateIndex": 0, "ModifyIndex": 0},
-                "TokenLocality": "",
-                "Type": "jwt",
-            },
-            "ClaimAssertions": list(static.claim_assertions),
-            "Enabled": auto.authorization.enabled,
-        },
-        "DNSSANs": list(auto.dns_sans),
-        "Enabled": auto.enabled,
-        "IPSANs": list(auto.ip_sans),
-        "IntroToken": HIDDEN,
-        "IntroTokenFile": auto.intro_token_file,
-        "ServerAddresses": list(auto.server_addresses),
-    }
-
-
-def _soa(config: AgentConfig) -> dict[str, int]:
-    soa = config.dns_config.soa
-    return {
-        "Expire": soa.expire,
-        "Minttl": soa.min_ttl,
-        "Refresh": soa.refresh,
-        "Retry": soa.retry,
-    }
-
-
-def _cache(config: AgentConfig) -> dict[str, Any]:
-    return {
-        "EntryFetchMaxBurst": config.cache.entry_fetch_max_burst,
-        "EntryFetchRate": config.cache.entry_fetch_rate or _UNLIMITED,
-    }
-
-
 def _tls_version(config: AgentConfig) -> str:
     """By the name it had: ``TLSv1_2`` is ``tls12``."""
     return config.tls.defaults.tls_min_version.lower().replace("v", "").replace("_", "")
@@ -206,7 +100,7 @@ _ROWS: Final[dict[str, Reading]] = {
     "AdvertiseAddrLAN": _value("advertise_lan"),
     "AdvertiseAddrWAN": _value("advertise_wan"),
     "AllowWriteHTTPFrom": _value("http_config.allow_write_http_from"),
-    "AutoConfig": _auto_config,
+    "AutoConfig": debug_groups.auto_config,
     "AutoEncryptAllowTLS": _value("auto_encrypt.allow_tls"),
     "AutoEncryptDNSSAN": _value("auto_encrypt.dns_san"),
     "AutoEncryptIPSAN": _value("auto_encrypt.ip_san"),
@@ -224,7 +118,7 @@ _ROWS: Final[dict[str, Reading]] = {
     "BootstrapExpect": _value("bootstrap_expect"),
     "CAFile": _value("tls.defaults.ca_file"),
     "CAPath": _value("tls.defaults.ca_path"),
-    "Cache": _cache,
+    "Cache": debug_groups.cache,
     "CertFile": _value("tls.defaults.cert_file"),
     "CheckDeregisterIntervalMin": _duration("timings.check_deregister_interval_min"),
     "CheckOutputMaxSize": _value("check_output_max_size"),
@@ -262,7 +156,7 @@ _ROWS: Final[dict[str, Reading]] = {
     "DNSPort": _value("ports.dns"),
     "DNSRecursorTimeout": _duration("dns_config.recursor_timeout"),
     "DNSRecursors": _value("recursors"),
-    "DNSSOA": _soa,
+    "DNSSOA": debug_groups.soa,
     "DNSServiceTTL": _durations("dns_config.service_ttl"),
     "DNSUDPAnswerLimit": _value("dns_config.udp_answer_limit"),
     "DNSUseCache": _value("dns_config.use_cache"),
@@ -320,7 +214,7 @@ _ROWS: Final[dict[str, Reading]] = {
     "KeyFile": _constant(HIDDEN),
     "LeaveDrainTime": _duration("performance.leave_drain_time"),
     "LeaveOnTerm": _value("leave_on_terminate"),
-    "Logging": _logging,
+    "Logging": debug_groups.logging,
     "MaxQueryTime": _duration("max_query_time"),
     "NodeID": _value("node_id"),
     "NodeMeta": _value("node_meta"),
@@ -381,7 +275,7 @@ _ROWS: Final[dict[str, Reading]] = {
     "TLSMinVersion": _tls_version,
     "TLSPreferServerCipherSuites": _value("tls_prefer_server_cipher_suites"),
     "TaggedAddresses": _value("tagged_addresses"),
-    "Telemetry": _telemetry,
+    "Telemetry": debug_groups.telemetry,
     "TranslateWANAddrs": _value("translate_wan_addrs"),
     "TxnMaxReqLen": _value("limits.txn_max_req_len"),
     "UIContentPath": _value("ui_config.content_path"),

@@ -25,6 +25,10 @@ class ACLTokens(Section, frozen=True):
         tuple[dict[str, Any], ...], Key("Enterprise.", acts=False)
     ] = ()
 
+    # secrets stay out of tracebacks and logs
+    def __repr__(self) -> str:  # type: ignore[explicit-override]  # typing has override from 3.12 on
+        return "ACLTokens()"
+
 
 class ACLConfig(Section, frozen=True):
     """Access control."""

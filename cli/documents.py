@@ -1,9 +1,9 @@
-"""Files written in HCL or JSON, as plain Python values."""
+"""Files written in HCL or JSON, as plain values. HCL's blocks keep their own type."""
 
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from typing import Any
 
 from .errors import Failure
 
@@ -23,21 +23,17 @@ def parse_json(text: str) -> Any:
 
 
 def parse_hcl(text: str) -> dict[str, Any]:
-    """The attributes and blocks of an HCL text. A block is a list with one dict for each time.
+    """The items of an HCL text; see :func:`lictor.registry.hcl.parse`.
 
     Raises:
         ValueError: the text is not HCL; the reason has the line and column.
     """
-    # 300 ms and a grammar to load: only for those who have HCL
-    from hcl2 import loads
-    from hcl2.utils import SerializationOptions
-    from lark.exceptions import UnexpectedInput
+    from lictor.registry.hcl import MalformedHCL, parse
 
-    options = SerializationOptions(strip_string_quotes=True, explicit_blocks=False)
     try:
-        return cast("dict[str, Any]", loads(text + "\n", serialization_options=options))
-    except UnexpectedInput as error:
-        raise ValueError(f"At {error.line}:{error.column}: cannot be read as HCL") from error
+        return parse(text)
+    except MalformedHCL as error:
+        raise ValueError(str(error)) from error
 
 
 def parse_either(text: str) -> Any:
