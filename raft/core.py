@@ -518,8 +518,7 @@ class Core:
         log = self.log
         if snapshot.index <= log.committed:
             return False
-        if self.id not in snapshot.configuration.members:
-            return False
+        # the snapshot may be older than the change that added this member: it is taken all the same
         if log.matches(snapshot.index, snapshot.term):
             log.commit_to(snapshot.index)
             return False
