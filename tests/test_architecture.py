@@ -17,8 +17,9 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("raft", "registry", "dns", "connect", "cli")
 MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
-THE_DOOR = re.compile(r"raft/system(_\w+)?\.py")
-"""The real runtime: the only module below the entry points that asks the machine."""
+THE_DOOR = re.compile(r"raft/system(_\w+)?\.py|raft/simulat(ion|ed_\w+)\.py|dns/datagrams\.py")
+"""What implements a runtime: the real one, the simulated one, whose loop keeps virtual time, and a
+faster network of the same shape."""
 
 ENTRY_POINTS = re.compile(r"cli/.*|registry/run\.py")
 """What starts a process may touch the machine to do so; decisions live below."""
@@ -141,10 +142,12 @@ def test_time_network_disk_and_randomness_come_in_through_one_door():
 def test_nothing_is_unpickled_evaluated_or_given_to_a_shell():
     assert [each for path in MODULES for each in violations(path, ALWAYS_BANNED)] == []
     assert [
-        f"{name_of(path)}:{node.value.lineno}: shell="
+        f"{name_of(path)}:{node.lineno}: {ast.unparse(node)}"
         for path in MODULES
         for node in ast.walk(tree_of(path))
-        if isinstance(node, ast.keyword) and node.arg == "shell"
+        if isinstance(node, ast.Call)
+        and "subprocess" in ast.unparse(node.func)
+        and any(each.arg == "shell" for each in node.keywords)
     ] == []
 
 
