@@ -15,8 +15,8 @@ export PYTHONSAFEPATH := 1
 help:  ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
 
-demo: $(STAMP)  ## One agent, two services with health checks, DNS, HTTP and an intention; Ctrl-C ends it
-	@$(BIN)/lictor demo
+demo: $(STAMP)  ## One agent, two services with health checks, DNS and an intention; Ctrl-C ends it
+	@$(BIN)/lictor demo $(ARGS)
 
 test: $(STAMP)  ## Everything that must pass: format, lint, types, imports, tests
 	@tests/acceptance/get_peers.sh || true
