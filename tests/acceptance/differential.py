@@ -139,6 +139,9 @@ class Masks:
             if value.get("Node") == OWN_NODE and "TaggedAddresses" in value:
                 # written once or twice while it starts
                 value = {key: part for key, part in value.items() if key not in INDEX_NAMES}
+            if all(isinstance(part, list) for part in value.values()):
+                # services with their tags, which Consul prints in the order of a Go map
+                value = {key: sorted(part, key=str) for key, part in value.items()}
             return {self.text(key): self.value(part, key) for key, part in value.items()}
         if isinstance(value, list):
             return [self.value(part, name) for part in value]

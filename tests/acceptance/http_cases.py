@@ -576,6 +576,11 @@ CATALOG = [
             "/v1/catalog/register",
             b'{"Node":"n1","Address":"1.1.1.1","ID":"6f0a3b52-0000-4000-8000-000000000001"}',
         ),
+        (
+            "PUT",
+            "/v1/catalog/register",
+            b'{"Node":"n1","Address":"1.1.1.1","ID":"6f0a3b52-0000-4000-8000-000000000002"}',
+        ),
         ("PUT", "/v1/catalog/deregister", b""),
         ("PUT", "/v1/catalog/deregister", b"{}"),
         ("PUT", "/v1/catalog/deregister", b"[]"),
