@@ -5,6 +5,7 @@ What only a recursor can answer is handed out as a coroutine; everything else is
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Final, TypeAlias
 
@@ -187,10 +188,10 @@ class Responder:
             missing = sorted(reply.missing) if self._recursors else ()
             if not missing:
                 break
-            for name in missing[:MAX_CHASED_NAMES]:
-                outside[name] = await self._recursors.chase(name)
-            for name in missing[MAX_CHASED_NAMES:]:
-                outside[name] = ()
+            outside.update(dict.fromkeys(missing, ()))
+            chased = missing[:MAX_CHASED_NAMES]
+            found = await asyncio.gather(*map(self._recursors.chase, chased))
+            outside.update(zip(chased, found, strict=True))
         return reply
 
     def _encode(self, query: Query, reply: Reply, *, tcp: bool) -> bytes:

@@ -19,7 +19,7 @@ from aiohttp import web
 from lictor.registry.answers import Answer
 from lictor.registry.commands import Command
 from lictor.registry.errors import RegistryError, TooLarge
-from lictor.registry.queries import Question
+from lictor.registry.queries import FILTERS, Filtered, Question
 
 from . import options
 from .errors import Stated, status_of
@@ -164,12 +164,14 @@ class Dispatcher:
         server = self._around.server
         read = request.read_options
         options.check_datacenter(request.query, self._around.config.datacenter)
+        question = ask.question
+        expression = request.query.get("filter")
+        if expression and type(question) in FILTERS:
+            question = Filtered(question, expression)
         if read.plain and read.mode == "default" and server.may_answer():
-            answer = server.ask(ask.question)
+            answer = server.ask(question)
         else:
-            answer = await server.read(
-                ask.question, mode=read.mode, index=read.index, wait=read.wait
-            )
+            answer = await server.read(question, mode=read.mode, index=read.index, wait=read.wait)
         reply = ask.present(answer) if ask.present else Reply(200, answer.body, JSON)
         headers = index_headers(
             answer.index, known_leader=server.known_leader, last_contact=server.last_contact
