@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from lictor.registry.commands import Command
-from lictor.registry.filter import CATALOG_SERVICE_FIELDS, NODE_FIELDS
 from lictor.registry.queries import (
     ListNodes,
     ListNodeServices,
@@ -15,7 +14,6 @@ from lictor.registry.queries import (
 
 from . import registration
 from .bodies import DeregisterBody, RegisterBody
-from .filtering import listed, with_services
 from .options import node_meta
 from .outcomes import Ask, Reply
 from .request import Request
@@ -47,9 +45,9 @@ def list_datacenters(request: Request) -> Reply:
 
 
 @route("GET", "/v1/catalog/nodes", acl="node:read", blocking=True, namespaced=False)
-def list_nodes(request: Request) -> Ask:
+def list_nodes(request: Request) -> Question:
     """All nodes."""
-    return listed(request, ListNodes(node_meta(request.query)), NODE_FIELDS)
+    return ListNodes(node_meta(request.query))
 
 
 @route("GET", "/v1/catalog/services", acl="service:read", blocking=True, cacheable=True)
@@ -59,37 +57,36 @@ def name_services(request: Request) -> Question:
 
 
 @route("GET", "/v1/catalog/service/{service}", acl="service:read", blocking=True, cacheable=True)
-def list_instances(request: Request) -> Ask:
+def list_instances(request: Request) -> Question:
     """A service's instances, whatever their health."""
     return _instances(request, connect=False)
 
 
 @route("GET", "/v1/catalog/connect/{service}", acl="service:read", blocking=True, cacheable=True)
-def list_connect_instances(request: Request) -> Ask:
+def list_connect_instances(request: Request) -> Question:
     """The instances that take mesh traffic for a service."""
     return _instances(request, connect=True)
 
 
-def _instances(request: Request, *, connect: bool) -> Ask:
-    question = ServiceInstances(
+def _instances(request: Request, *, connect: bool) -> Question:
+    return ServiceInstances(
         request.required(MISSING_SERVICE),
         tags=tuple(request.query.all("tag")),
         node_meta=node_meta(request.query),
         connect=connect,
     )
-    return listed(request, question, CATALOG_SERVICE_FIELDS)
 
 
 @route("GET", "/v1/catalog/node/{node}", acl="node:read", blocking=True)
-def read_node(request: Request) -> Ask:
+def read_node(request: Request) -> Question:
     """A node, by name or UUID, with its instances by id."""
-    return with_services(request, NodeServices(request.required(MISSING_NODE)))
+    return NodeServices(request.required(MISSING_NODE))
 
 
 @route("GET", "/v1/catalog/node-services/{node}", acl="node:read", blocking=True)
-def list_node_services(request: Request) -> Ask:
+def list_node_services(request: Request) -> Question:
     """A node, by name or UUID, with its instances as a list."""
-    return with_services(request, ListNodeServices(request.required(MISSING_NODE)))
+    return ListNodeServices(request.required(MISSING_NODE))
 
 
 @route("GET", "/v1/catalog/gateway-services/{gateway}", acl="service:read", blocking=True)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from msgspec import structs
-
-from lictor.registry.filter import CHECK_FIELDS, HEALTH_FIELDS
+from lictor.registry.filter import HEALTH_FIELDS, compile_filter
 from lictor.registry.queries import (
     ChecksInState,
     NodeChecks,
+    Question,
     ServiceChecks,
     ServiceHealth,
 )
 
 from .errors import bad_request
-from .filtering import listed
-from .options import node_meta
+from .options import check_datacenter, node_meta
 from .outcomes import Ask, Reply
 from .request import Request
 from .routes import RouteTable
@@ -25,33 +23,31 @@ route = RouteTable(shows_consistency=True, index_on_failure=True)
 
 
 @route("GET", "/v1/health/node/{node}", acl="node:read", blocking=True)
-def list_node_checks(request: Request) -> Ask:
+def list_node_checks(request: Request) -> Question:
     """All checks of a node."""
-    return listed(request, NodeChecks(request.required("Missing node name")), CHECK_FIELDS)
+    return NodeChecks(request.required("Missing node name"))
 
 
 @route("GET", "/v1/health/checks/{service}", acl="service:read", blocking=True)
-def list_service_checks(request: Request) -> Ask:
+def list_service_checks(request: Request) -> Question:
     """All checks of a service's instances."""
-    question = ServiceChecks(request.required(MISSING_SERVICE), node_meta(request.query))
-    return listed(request, question, CHECK_FIELDS)
+    return ServiceChecks(request.required(MISSING_SERVICE), node_meta(request.query))
 
 
 @route("GET", "/v1/health/state/{state}", acl="node:read", blocking=True)
-def list_checks_in_state(request: Request) -> Ask:
+def list_checks_in_state(request: Request) -> Question:
     """All checks with a status; ``any`` for all."""
-    question = ChecksInState(request.required("Missing check state"), node_meta(request.query))
-    return listed(request, question, CHECK_FIELDS)
+    return ChecksInState(request.required("Missing check state"), node_meta(request.query))
 
 
 @route("GET", "/v1/health/service/{service}", acl="service:read", blocking=True, cacheable=True)
-def list_service_health(request: Request) -> Ask:
+def list_service_health(request: Request) -> Question:
     """A service's instances with their checks."""
     return _service_health(request, connect=False)
 
 
 @route("GET", "/v1/health/connect/{service}", acl="service:read", blocking=True, cacheable=True)
-def list_connect_health(request: Request) -> Ask:
+def list_connect_health(request: Request) -> Question:
     """The instances that take mesh traffic for a service, with their checks."""
     return _service_health(request, connect=True)
 
@@ -59,20 +55,21 @@ def list_connect_health(request: Request) -> Ask:
 @route("GET", "/v1/health/ingress/{service}", acl="service:read", blocking=True, cacheable=True)
 def list_ingress_health(request: Request) -> Ask:
     """The ingress gateways that expose a service; none while gateways are not configured."""
-    asked = _service_health(request, connect=False)
-    return Ask(asked.question, lambda _: Reply.of([]))
+    return Ask(_service_health(request, connect=False), lambda _: Reply.of([]))
 
 
-def _service_health(request: Request, *, connect: bool) -> Ask:
-    question = ServiceHealth(
-        request.required(MISSING_SERVICE),
+def _service_health(request: Request, *, connect: bool) -> ServiceHealth:
+    name = request.required(MISSING_SERVICE)
+    # Consul's agent looks at ?passing when the servers have answered: last of all
+    check_datacenter(request.query, request.config.datacenter)
+    compile_filter(request.query.get("filter"), HEALTH_FIELDS)
+    return ServiceHealth(
+        name,
         tags=tuple(request.query.all("tag")),
         node_meta=node_meta(request.query),
         connect=connect,
+        passing=_wants_passing(request),
     )
-    asked = listed(request, question, HEALTH_FIELDS)
-    # Consul's agent looks at ?passing when the servers have answered: last of all
-    return Ask(structs.replace(question, passing=_wants_passing(request)), asked.present)
 
 
 def _wants_passing(request: Request) -> bool:
