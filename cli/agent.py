@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,9 +10,6 @@ import click
 from .agent_flags import PATHS, flags, settings
 from .command import Command
 from .errors import Failure
-
-RUN_MODULE: Final = "lictor.registry.run"
-"""Where ``run_agent(config, warnings)`` lives; it returns the exit code."""
 
 
 def _run(args: tuple[str, ...], **values: Any) -> int:
@@ -28,13 +23,16 @@ def _run(args: tuple[str, ...], **values: Any) -> int:
     $ lictor agent -server -bootstrap-expect 3 -data-dir /var/lib/lictor -retry-join 10.0.0.1
     """
     # not before it is needed: `lictor agent -h` should be quick
+    from lictor.registry.config import Loaded
+    from lictor.registry.config.start import check_start
     from lictor.registry.errors import InvalidConfig
 
     from .host import load_here
 
     if args:
         raise Failure(f"==> Unexpected extra arguments: [{' '.join(args)}]")
-    try:
+
+    def read() -> Loaded:
         loaded = load_here(
             paths=[Path(path) for path in values[PATHS]],
             fragments=values["hcl"],
@@ -42,12 +40,18 @@ def _run(args: tuple[str, ...], **values: Any) -> int:
             dev=values["dev"],
             config_format=values["config_format"],
         )
+        check_start(loaded.config)
+        return loaded
+
+    try:
+        loaded = read()
     except InvalidConfig as error:
         raise Failure(f"==> {error}") from error
     for warning in loaded.warnings:
         click.echo(f"==> {warning}", err=True)
-    run_agent: Callable[..., int] = importlib.import_module(RUN_MODULE).run_agent
-    return run_agent(loaded.config, loaded.warnings)
+    from .run import run_agent
+
+    return run_agent(loaded.config, loaded.warnings, lambda: read().config)
 
 
 agent: Final = Command("agent", summary="Run a Lictor agent", callback=_run, params=[*flags()])

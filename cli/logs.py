@@ -79,7 +79,7 @@ def _as_text(logger: _Log, method: str, event: MutableMapping[str, Any], at: dat
     what = event.pop("event")
     trace = event.pop("exception", None)
     pairs = " ".join(f"{key}={_quoted(value)}" for key, value in event.items())
-    line = f"    {time} {level:<7} agent.{logger.name}: {what}"
+    line = f"    {time} {level:<7} {_module(logger)}: {what}"
     if pairs:
         line += f": {pairs}"
     return f"{line}\n{trace}" if trace else line
@@ -89,11 +89,15 @@ def _as_json(logger: _Log, method: str, event: MutableMapping[str, Any], at: dat
     line = {
         "@level": _NAMES.get(method, method).lower(),
         "@message": event.pop("event"),
-        "@module": f"agent.{logger.name}",
+        "@module": _module(logger),
         "@timestamp": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
         **event,
     }
     return msgspec.json.encode(line, enc_hook=str).decode()
+
+
+def _module(logger: _Log) -> str:
+    return logger.name if logger.name == "agent" else f"agent.{logger.name}"
 
 
 def _quoted(value: object) -> str:

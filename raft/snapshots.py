@@ -95,7 +95,8 @@ class SnapshotFiles:
 
     def prepare(self) -> None:
         """Make the directory, for its owner only."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory.mkdir(mode=0o700, exist_ok=True)
 
     def write(
         self, index: int, term: int, configuration: Configuration, encoder: Encoder
@@ -152,6 +153,20 @@ class SnapshotFiles:
             CorruptStorage: the file is missing or damaged, found out at any record.
         """
         return _records(self.path(header), header)
+
+    def piece(self, header: SnapshotHeader, offset: int, size: int) -> bytes:
+        """Bytes of the file as it is, to be sent; fewer than ``size`` at its end.
+
+        Raises:
+            CorruptStorage: the file cannot be read.
+        """
+        path = self.path(header)
+        try:
+            with path.open("rb") as stream:
+                stream.seek(offset)
+                return stream.read(size)
+        except OSError as error:
+            raise CorruptStorage(f"snapshot {path.name} cannot be read ({error})") from error
 
     def remove_all_but(self, kept: Iterable[SnapshotHeader]) -> None:
         """Remove every file that is none of ``kept``, and what was left unfinished."""

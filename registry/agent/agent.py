@@ -13,43 +13,30 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import structlog
 
 from lictor.raft.runtime import Runtime
-from lictor.registry.errors import InvalidRequest, NotFound, Refused, RegistryError
-from lictor.registry.records import CRITICAL, PASSING, WARNING, HealthCheck, NodeService
+from lictor.registry.errors import InvalidRequest, NotFound, Refused
+from lictor.registry.records import CRITICAL, PASSING, WARNING, HealthCheck
 from lictor.registry.shapes import listed_check
 
 from .checks.real import RealHTTP, RealScripts
 from .checks.runner import Probers, Runner
 from .definitions import (
     CheckDefinition,
-    CheckRules,
     ServiceDefinition,
-    health_check,
-    node_service,
     service_checks,
 )
+from .effects import Effects
+from .events import Event
 from .identity import AgentIdentity
-from .local import (
-    CheckDeregistered,
-    CheckRegistered,
-    CheckUpdated,
-    Event,
-    Local,
-    LocalService,
-    ServiceDeregistered,
-    ServiceGivenUp,
-    ServiceRegistered,
-    Source,
-)
+from .local import Local
 from .persistence import Persistence
+from .registrations import Registrations, restore
 from .registry import Registry
 from .shapes import AgentService, LocalHealth, agent_service, local_health_check, with_hash
-from .sidecar import sidecar_id, sidecar_of
+from .sidecar import sidecar_id
 from .sync import Sync
-from .validation import check_type, validate_check, validate_scripts, validate_service
 from .verdict import Verdict, cut
 
 log = structlog.get_logger("agent")
@@ -97,10 +84,8 @@ class Agent:
             runtime.rng,
             overridden=self._take_tags,
         )
-        self._moved = asyncio.Event()
-        """Set when a deadline or something to write may have come."""
-        self._changed: dict[str, asyncio.Event] = {}
-        """By service id: set when that service changes; only of those that somebody watches."""
+        self._effects = Effects(self.local, self._runner, self.sync, self._persistence)
+        self._registrations = Registrations(identity, self.local, self._effects, runtime.clock)
         self._tasks: list[asyncio.Task[None]] = []
 
     # Life
@@ -127,12 +112,19 @@ class Agent:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._runner.close()
-        await self._flush_or_log()
+        await self._effects.flush_or_log()
 
     async def reload(
-        self, services: Sequence[ServiceDefinition], checks: Sequence[CheckDefinition]
+        self,
+        services: Sequence[ServiceDefinition],
+        checks: Sequence[CheckDefinition],
+        *,
+        identity: AgentIdentity | None = None,
     ) -> None:
         """Take over the definitions of a configuration read again; health is kept by id.
+
+        Of ``identity`` the metadata and the leave for scripts and output count; who the agent is
+        does not change.
 
         Raises:
             RegistryError: a definition will not do; those before it were taken over.
@@ -149,6 +141,10 @@ class Agent:
         for service_id, service in list(self.local.services.items()):
             if service.source == "local" and service_id not in kept:
                 self._apply(self.local.remove_service(service_id, now=now))
+        if identity is not None:
+            self.identity = self._registrations.identity = identity
+            self.local.discard_output = identity.discard_check_output
+            self.sync.node = identity.node
         await self._load(services, checks)
         self.sync.request()
 
@@ -156,19 +152,20 @@ class Agent:
         self, services: Sequence[ServiceDefinition], checks: Sequence[CheckDefinition]
     ) -> None:
         for service in services:
-            self._add_service(service, token=service.token, source="local")
+            self._registrations.add_service(service, token=service.token, source="local")
         for check in checks:
-            self._add_check(check, token=check.token, source="local")
-        await self._flush()
+            self._registrations.add_check(check, token=check.token, source="local")
+        await self._effects.flush()
 
     async def run_deadlines(self) -> None:
         """Do what time brings, and write what waits to be written, until cancelled."""
         while True:
-            self._moved.clear()
+            moved = self._effects.moved
+            moved.clear()
             self._apply(self.local.expire(now=self._clock.now()))
-            await self._flush_or_log()
-            if not self._moved.is_set():
-                await self._clock.wait(self._moved, until=self.local.next_deadline())
+            await self._effects.flush_or_log()
+            if not moved.is_set():
+                await self._clock.wait(moved, until=self.local.next_deadline())
 
     def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=f"agent {name}")
@@ -193,7 +190,7 @@ class Agent:
             InvalidRequest: the definition will not do.
             Refused: commands are not allowed, or no port is left for the sidecar.
         """
-        self._add_service(
+        self._registrations.add_service(
             definition,
             token=definition.token or token,
             source="remote",
@@ -211,7 +208,7 @@ class Agent:
         """
         if not service_id:
             raise Refused("ServiceID missing")
-        self._remove_service(service_id)
+        self._effects.remove_service(service_id, now=self._clock.now())
         await self._settle()
 
     def services(self) -> dict[str, AgentService]:
@@ -236,79 +233,8 @@ class Agent:
             shown = with_hash(agent_service(found.record))
             if not hash_ or shown.content_hash != hash_:
                 return shown
-            changed = self._changed.setdefault(service_id, asyncio.Event())
-            if not await self._clock.wait(changed, until=until):
+            if not await self._clock.wait(self._effects.watch(service_id), until=until):
                 return shown
-
-    def _add_service(
-        self,
-        definition: ServiceDefinition,
-        *,
-        token: str,
-        source: Source,
-        replace_existing_checks: bool = False,
-    ) -> None:
-        validate_service(definition)
-        sidecar = self._sidecar(definition)
-        wanted = [definition] if sidecar is None else [definition, sidecar]
-        for each in wanted:
-            self._allow_scripts(each.all_checks, source)
-        for each in wanted:
-            self._put_service(
-                each,
-                token=token,
-                source=source,
-                sidecar=each is sidecar,
-                replace_existing_checks=replace_existing_checks,
-            )
-
-    def _sidecar(self, definition: ServiceDefinition) -> ServiceDefinition | None:
-        own = sidecar_id(definition.instance_id)
-        services = self.local.services
-        current = services.get(own)
-        ports = range(self.identity.sidecar_min_port, self.identity.sidecar_max_port + 1)
-        return sidecar_of(
-            definition,
-            taken={each.record.port for name, each in services.items() if name != own},
-            current=current.record.port if current and current.sidecar else 0,
-            ports=ports,
-        )
-
-    def _put_service(
-        self,
-        definition: ServiceDefinition,
-        *,
-        token: str,
-        source: Source,
-        sidecar: bool,
-        replace_existing_checks: bool,
-    ) -> None:
-        now = self._clock.now()
-        record = node_service(definition)
-        service = LocalService(record=record, token=token, source=source, sidecar=sidecar)
-        checks = service_checks(definition)
-        if replace_existing_checks:
-            named = {check_id for check_id, _ in checks}
-            for old in self.local.checks_of(record.id):
-                if old.record.check_id not in named:
-                    self._apply(self.local.remove_check(old.record.check_id, now=now))
-        self._apply(self.local.add_service(service, now=now))
-        for check_id, rules in checks:
-            self._put_check(check_id, rules, record, token=token, source=source)
-
-    def _remove_service(self, service_id: str) -> None:
-        now = self._clock.now()
-        self._apply(self.local.remove_service(service_id, now=now))
-        sidecar = self.local.services.get(sidecar_id(service_id))
-        if sidecar is not None and sidecar.sidecar:
-            self._apply(self.local.remove_service(sidecar.record.id, now=now))
-
-    def _take_tags(self, service_id: str, tags: tuple[str, ...] | None) -> None:
-        """The catalogue's tags win over ours, as the service allows."""
-        service = self.local.services[service_id]
-        record = msgspec.structs.replace(service.record, tags=tags)
-        service = msgspec.structs.replace(service, record=record)
-        self._apply(self.local.add_service(service, now=self._clock.now()))
 
     # Checks
 
@@ -319,7 +245,7 @@ class Agent:
             InvalidRequest: the definition will not do.
             Refused: commands are not allowed, or its service is not here.
         """
-        self._add_check(definition, token=definition.token or token, source="remote")
+        self._registrations.add_check(definition, token=definition.token or token, source="remote")
         await self._settle()
 
     async def deregister_check(self, check_id: str) -> None:
@@ -348,9 +274,7 @@ class Agent:
         shown = cut(output, self._runner.limit(check.rules))
         before = check.record.status
         self._apply(self.local.renew(check_id, status, shown, now=self._clock.now()))
-        if self._persistence is not None:
-            self._persistence.save_state(check.record, expires=self._clock.wall() + check.ttl)
-            self._moved.set()
+        self._effects.save_state(check_id, expires=self._clock.wall() + check.ttl)
         if status != before:
             await self.sync.settle(within=SYNC_GRACE)
 
@@ -358,40 +282,8 @@ class Agent:
         """``GET /v1/agent/checks``: every check by id, as it is now."""
         return {name: listed_check(check.record) for name, check in self.local.checks.items()}
 
-    def _add_check(self, definition: CheckDefinition, *, token: str, source: Source) -> None:
-        validate_check(definition)
-        service: NodeService | None = None
-        if definition.service_id:
-            found = self.local.services.get(definition.service_id)
-            if found is None:
-                raise Refused(f'ServiceID "{definition.service_id}" does not exist')
-            service, token = found.record, token or found.token
-        self._allow_scripts([definition], source)
-        check_id = definition.id or definition.name
-        self._put_check(check_id, definition, service, token=token, source=source)
-
-    def _put_check(
-        self,
-        check_id: str,
-        rules: CheckRules,
-        service: NodeService | None,
-        *,
-        token: str,
-        source: Source,
-    ) -> None:
-        record = health_check(
-            check_id, rules, check_type(rules), node=self.identity.node_name, service=service
-        )
-        now = self._clock.now()
-        self._apply(self.local.add_check(record, rules, now=now, token=token, source=source))
-
-    def _allow_scripts(self, checks: Sequence[CheckRules], source: Source) -> None:
-        validate_scripts(
-            checks,
-            local=source == "local",
-            local_allowed=self.identity.enable_local_script_checks,
-            remote_allowed=self.identity.enable_script_checks,
-        )
+    def _take_tags(self, service_id: str, tags: tuple[str, ...] | None) -> None:
+        self._registrations.take_tags(service_id, tags)
 
     def _ran(self, check_id: str, verdict: Verdict) -> None:
         now = self._clock.now()
@@ -445,113 +337,23 @@ class Agent:
         ids = (key for key, each in self.local.services.items() if each.record.name == name)
         return [health for key in sorted(ids) if (health := self.local_health(key)) is not None]
 
-    # Effects
-
     def _apply(self, events: Sequence[Event]) -> None:
-        """Let files, runners, watchers and the catalogue know what happened."""
-        for event in events:
-            match event:
-                case ServiceRegistered(service_id) | ServiceDeregistered(service_id):
-                    self._note_service(service_id)
-                case CheckRegistered(check_id) | CheckDeregistered(check_id):
-                    self._note_check(check_id)
-                case CheckUpdated(check_id):
-                    self._log_update(check_id)
-                case ServiceGivenUp(service_id, check_id):
-                    log.warning("service given up", service=service_id, check=check_id)
-                    self._remove_service(service_id)
-                case _:
-                    raise AssertionError(event)
-        if events:
-            self._moved.set()
-            if any(not isinstance(each, CheckUpdated) or each.published for each in events):
-                self.sync.request()
-
-    def _note_service(self, service_id: str) -> None:
-        changed = self._changed.pop(service_id, None)
-        if changed is not None:
-            changed.set()
-        if self._persistence is None:
-            return
-        service = self.local.services.get(service_id)
-        if service is not None and service.source == "remote":
-            self._persistence.save_service(service)
-        else:
-            self._persistence.forget_service(service_id)
-
-    def _note_check(self, check_id: str) -> None:
-        check = self.local.checks.get(check_id)
-        if check is None or check.rules is None:
-            self._runner.stop(check_id)
-        else:
-            self._runner.start(check_id, check.record.type, check.rules)
-        if self._persistence is None:
-            return
-        if check is not None and (check.source == "remote" or check.rules is None):
-            self._persistence.save_check(check)
-        else:
-            self._persistence.forget_check(check_id)
-
-    def _log_update(self, check_id: str) -> None:
-        check = self.local.checks.get(check_id)
-        if check is not None:
-            log.debug("check updated", check=check_id, status=check.record.status)
+        self._effects.apply(events, now=self._clock.now())
 
     async def _settle(self) -> None:
         """End a change: on disk, and if it goes fast in the catalogue."""
-        await self._flush()
+        await self._effects.flush()
         await self.sync.settle(within=SYNC_GRACE)
-
-    async def _flush(self) -> None:
-        if self._persistence is None:
-            return
-        try:
-            await self._persistence.flush()
-        except OSError as error:
-            raise RegistryError(f"failed to persist: {error}") from error
-
-    async def _flush_or_log(self) -> None:
-        try:
-            await self._flush()
-        except RegistryError:
-            log.exception("registration not persisted")
 
     # Restoring
 
     async def _restore(self, files: Persistence) -> None:
-        services, checks, states = await self._runtime.disk.run(
-            lambda: (files.services(), files.checks(), files.states())
+        kept = await self._runtime.disk.run(files.load)
+        now = self._clock.now()
+        events = restore(
+            kept, self.local, self.identity.node_name, now=now, wall=self._clock.wall()
         )
-        now, wall = self._clock.now(), self._clock.wall()
-        for kept in services:
-            service = LocalService(
-                record=kept.service,
-                token=kept.token,
-                source=kept.source,
-                sidecar=kept.locally_registered_as_sidecar,
-            )
-            self._apply(self.local.add_service(service, now=now))
-        for known in checks:
-            if known.check.service_id and known.check.service_id not in self.local.services:
-                log.warning("check of no service dropped", check=known.check.check_id)
-                files.forget_check(known.check.check_id)
-                continue
-            # Critical until it has run: nothing may send traffic to what may have died meanwhile.
-            record = msgspec.structs.replace(known.check, node=self.identity.node_name)
-            record = msgspec.structs.replace(record, status=CRITICAL, output="")
-            self._apply(
-                self.local.add_check(
-                    record, known.chk_type, now=now, token=known.token, source=known.source
-                )
-            )
-        for state in states:
-            remaining = state.expires - wall
-            self._apply(
-                self.local.restore(
-                    state.check_id, state.status, state.output, remaining=remaining, now=now
-                )
-            )
-        await self._flush()
+        self._effects.apply(events, now=now, known=True)
 
 
 def _log_end(task: asyncio.Task[None]) -> None:

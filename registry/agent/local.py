@@ -32,6 +32,15 @@ from lictor.registry.records import (
 
 from . import alias
 from .definitions import CheckRules
+from .events import (
+    CheckDeregistered,
+    CheckRegistered,
+    CheckUpdated,
+    Event,
+    ServiceDeregistered,
+    ServiceGivenUp,
+    ServiceRegistered,
+)
 
 Source: TypeAlias = Literal["remote", "local"]
 """Who registered it: somebody over the API, or the agent's own configuration."""
@@ -47,49 +56,6 @@ MAX_ALIAS_ROUNDS: Final = 3
 
 MAX_ALIAS_OUTPUT: Final = 4096
 """Characters; aliases that follow each other would quote each other without end."""
-
-
-class Event(msgspec.Struct, frozen=True):
-    """Something that happened here."""
-
-
-class ServiceRegistered(Event, frozen=True):
-    """A service is new or was replaced."""
-
-    service_id: str
-
-
-class ServiceDeregistered(Event, frozen=True):
-    """A service is gone; its checks' own events came before."""
-
-    service_id: str
-
-
-class CheckRegistered(Event, frozen=True):
-    """A check is new or was replaced."""
-
-    check_id: str
-
-
-class CheckDeregistered(Event, frozen=True):
-    """A check is gone."""
-
-    check_id: str
-
-
-class CheckUpdated(Event, frozen=True):
-    """A check's status or output changed, or output held back is now to be published."""
-
-    check_id: str
-    published: bool
-    """Whether the catalogue should hear of it now."""
-
-
-class ServiceGivenUp(Event, frozen=True):
-    """A service's check was critical for as long as its owner allows; it should go."""
-
-    service_id: str
-    check_id: str
 
 
 class LocalService(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +118,7 @@ class Local:
         self.checks: dict[str, LocalCheck] = {}
         self._by_service: dict[str, dict[str, None]] = {}
         self._aliases: dict[str, str] = {}  # check id -> id of the local service it follows
+        self._followers: dict[str, dict[str, None]] = {}  # the other way round
         self._queue: list[tuple[float, str]] = []
 
     def checks_of(self, service_id: str) -> list[LocalCheck]:
@@ -193,16 +160,17 @@ class Local:
             record = msgspec.structs.replace(
                 record, status=old.record.status, output=old.record.output
             )
-            self._by_service[old.record.service_id].pop(record.check_id)
+            self._take_from_service(old)
         check = LocalCheck(record, rules, token, source)
         if old is not None:
             check.last_output = old.last_output
             check.critical_since = old.critical_since
         self.checks[record.check_id] = check
         self._by_service.setdefault(record.service_id, {})[record.check_id] = None
-        self._aliases.pop(record.check_id, None)
+        self._unfollow(record.check_id)
         if rules and record.type == "alias" and not rules.alias_node:
             self._aliases[record.check_id] = rules.alias_service
+            self._followers.setdefault(rules.alias_service, {})[record.check_id] = None
         if check.ttl:
             self._restart_ttl(check, now)
         self._note_health(check, now)
@@ -221,9 +189,22 @@ class Local:
     def _drop_check(self, check: LocalCheck) -> list[Event]:
         check_id = check.record.check_id
         del self.checks[check_id]
-        self._aliases.pop(check_id, None)
-        self._by_service[check.record.service_id].pop(check_id)
+        self._unfollow(check_id)
+        self._take_from_service(check)
         return [CheckDeregistered(check_id)]
+
+    def _take_from_service(self, check: LocalCheck) -> None:
+        ids = self._by_service[check.record.service_id]
+        del ids[check.record.check_id]
+        if not ids:
+            del self._by_service[check.record.service_id]
+
+    def _unfollow(self, check_id: str) -> None:
+        target = self._aliases.pop(check_id, None)
+        if target is not None:
+            del self._followers[target][check_id]
+            if not self._followers[target]:
+                del self._followers[target]
 
     # Results
 
@@ -318,8 +299,9 @@ class Local:
         changed = deque([service_id] if self._aliases else [])
         while changed:
             current = changed.popleft()
-            for check_id, target in self._aliases.items():
-                if current in {"", target} and rounds[check_id] < MAX_ALIAS_ROUNDS:
+            followers = self._followers.get(current, {}) if current else self._aliases
+            for check_id in followers:
+                if rounds[check_id] < MAX_ALIAS_ROUNDS:
                     rounds[check_id] += 1
                     told = self._evaluate(check_id, now)
                     if told:

@@ -63,6 +63,14 @@ class StateFile(Record, frozen=True, kw_only=True):
     """Seconds since the Unix epoch."""
 
 
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """All that was on disk."""
+
+    services: list[ServiceFile]
+    checks: list[CheckFile]
+    states: list[StateFile]
+
+
 def file_name(identity: str) -> str:
     """The name of the file for an id."""
     return md5(identity.encode(), usedforsecurity=False).hexdigest()
@@ -135,17 +143,13 @@ class Persistence:
         self._later(self._checks, check_id, None)
         self._later(self._states, check_id, None)
 
-    def services(self) -> list[ServiceFile]:
-        """Every service remembered."""
-        return list(self._load(self._services, ServiceFile))
-
-    def checks(self) -> list[CheckFile]:
-        """Every check remembered."""
-        return list(self._load(self._checks, CheckFile))
-
-    def states(self) -> list[StateFile]:
-        """Every TTL state remembered, expired ones too."""
-        return list(self._load(self._states, StateFile))
+    def load(self) -> Kept:
+        """Everything remembered, expired states too. Blocks."""
+        return Kept(
+            services=list(self._load(self._services, ServiceFile)),
+            checks=list(self._load(self._checks, CheckFile)),
+            states=list(self._load(self._states, StateFile)),
+        )
 
     async def flush(self) -> None:
         """Write everything that is due.

@@ -57,6 +57,19 @@ def member(config: AgentConfig, *, node_id: str) -> dict[str, Any]:
     }
 
 
+def wan_member(member: dict[str, Any], config: AgentConfig) -> dict[str, Any]:
+    """``member`` as the pool of all data centres knows it."""
+    wan = config.listeners.serf_wan
+    tags = {name: value for name, value in member["Tags"].items() if name != "wan_join_port"}
+    return {
+        **member,
+        "Name": f"{config.node_name}.{config.datacenter}",
+        "Addr": config.advertise_wan,
+        "Port": wan.port if wan else config.ports.serf_wan,
+        "Tags": tags,
+    }
+
+
 def raft_stats(node: Node, *, server_id: str, address: str) -> dict[str, str]:
     """The ``raft`` section: where the log stands."""
     voters = node.configuration.voters

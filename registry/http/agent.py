@@ -83,7 +83,7 @@ async def force_leave(request: Request) -> Reply:
 @route("PUT", "/v1/agent/reload", acl="agent:write", namespaced=False)
 async def reload(request: Request) -> Reply:
     """Read the configuration again."""
-    await request.agent.reload()
+    await request.agent.reload_config()
     return DONE
 
 

@@ -134,7 +134,7 @@ class AgentAccess(Protocol):
     async def leave(self) -> None:
         """Leave the cluster and stop."""
 
-    async def reload(self) -> None:
+    async def reload_config(self) -> None:
         """Read the configuration again."""
 
 

@@ -17,8 +17,10 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from http import HTTPStatus
+from typing import Any, Final, Protocol, cast
 
+import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
@@ -31,6 +33,8 @@ if sys.version_info >= (3, 12):
     from typing import override
 else:
     from typing_extensions import override  # comes with aiohttp there
+
+log = structlog.get_logger("http")
 
 MAX_KEY: Final = 2048
 """Bytes of the longest head that is kept."""
@@ -192,8 +196,8 @@ class Connection(RequestHandler):
             # refused before aiohttp knows of it, so it will not be told of the end either
             self._address = ""
             self._manager = None
-            assert isinstance(transport, asyncio.Transport)
-            transport.abort()
+            # a cast, since uvloop's transports are no asyncio.Transport to isinstance
+            cast(asyncio.Transport, transport).abort()
             return
         super().connection_made(transport)
 
@@ -270,6 +274,8 @@ class Connection(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """What is no HTTP is answered as Go answers it, and ends the connection."""
+        if status != HTTPStatus.BAD_REQUEST:
+            log.error("request failed", exc_info=exc)
         self.close()
         return malformed(status)
 

@@ -14,14 +14,14 @@ from lictor.registry.config.keys import table
 def started(monkeypatch):
     """What the agent was started with: one (config, warnings) for each start."""
     starts = []
-    module = ModuleType("lictor.registry.run")
+    module = ModuleType("lictor.cli.run")
 
-    def run_agent(config, warnings):
+    def run_agent(config, warnings, read_config):
         starts.append((config, warnings))
         return 7
 
     module.run_agent = run_agent
-    monkeypatch.setitem(sys.modules, "lictor.registry.run", module)
+    monkeypatch.setitem(sys.modules, "lictor.cli.run", module)
     return starts
 
 
@@ -87,6 +87,10 @@ def test_warnings_are_printed_and_handed_on(lictor, started):
         (["x", "y"], "==> Unexpected extra arguments: [x y]\n"),
         (["-dev", "x", "-server"], "==> Unexpected extra arguments: [x -server]\n"),
         (["-server"], "==> data_dir cannot be empty\n"),
+        (
+            ["-dev", "-log-level", "zzz"],
+            "==> Invalid log level: zzz. Valid log levels are: [TRACE DEBUG INFO WARN ERR ERROR]\n",
+        ),
         (
             ["-config-file", "nosuch.hcl"],
             "==> config: Open failed on nosuch.hcl. open nosuch.hcl: no such file or directory\n",

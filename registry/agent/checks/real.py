@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import ssl
 from contextlib import suppress
@@ -19,6 +20,7 @@ from .http import HTTPRequest, HTTPResponse
 from .script import Ran
 
 MAX_REDIRECTS: Final = 10
+_METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 CHUNK_BYTES: Final = 64 * 1024
 
 
@@ -29,6 +31,8 @@ class RealHTTP:
         """See :class:`~.http.HTTPProber`."""
         verb = request.method[:1].upper() + request.method[1:].lower()
         asked = f'{verb} "{request.url}"'
+        if not _METHOD.fullmatch(request.method):
+            raise ProbeFailed(f'net/http: invalid method "{request.method}"')
         _refuse_bad_url(request.url, asked)
         try:
             return await self._request(request)
