@@ -151,6 +151,7 @@ class _Stream(asyncio.Protocol):
         self._on_frames = on_frames
         self._on_lost = on_lost
         self._buffer = bytearray()
+        self._closed = False
         self.transport: asyncio.Transport | None = None
         self.greeted = False
         self.settled = asyncio.Event()
@@ -159,6 +160,8 @@ class _Stream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # streams only
+        if self._closed:  # a stream may be turned away before it is told of its transport
+            transport.close()
 
     def data_received(self, data: bytes) -> None:
         buffer = self._buffer
@@ -199,6 +202,7 @@ class _Stream(asyncio.Protocol):
         self.close()
 
     def close(self) -> None:
+        self._closed = True
         self._buffer.clear()
         if self.transport is not None:
             self.transport.close()
