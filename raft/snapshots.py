@@ -95,7 +95,8 @@ class SnapshotFiles:
 
     def prepare(self) -> None:
         """Make the directory, for its owner only."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory.mkdir(mode=0o700, exist_ok=True)
 
     def write(
         self, index: int, term: int, configuration: Configuration, encoder: Encoder

@@ -12,7 +12,7 @@ Source: shared field order and spelling of Consul 1.8's catalogue objects, as ob
 from __future__ import annotations
 
 import re
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NewType, TypeAlias
 
 import msgspec
 
@@ -281,3 +281,6 @@ class ServiceIntentions(Record, frozen=True, kw_only=True):
 
 UUID_TEXT: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 """The only form of UUID that Consul takes."""
+
+Duration = NewType("Duration", int)
+"""Nanoseconds, where a body or a file may also say ``"10s"``; decoders look for this type."""

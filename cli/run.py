@@ -1,0 +1,108 @@
+"""``lictor agent`` as a process: the loop, the banner, the signals, the exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import structlog
+import uvloop
+
+from lictor import __version__
+from lictor.raft.errors import StorageError
+from lictor.raft.runtime import Runtime
+from lictor.raft.system import system_runtime
+from lictor.registry.config import AgentConfig, InvalidConfig
+
+from . import logs
+from .start import RunningAgent, start_agent
+
+log = structlog.get_logger("agent")
+
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+def run_agent(config: AgentConfig, warnings: Sequence[str] = ()) -> int:
+    """Run an agent until a signal ends it; return the process's exit code.
+
+    A server that is told to stop exits with 1, as Consul's do: it did not leave the cluster.
+    """
+    runtime = system_runtime()
+    try:
+        logs.configure(config.log_level, json=config.log_json, wall=runtime.clock.wall)
+    except ValueError as error:
+        click.echo(f"==> {error}", err=True)
+        return 1
+    click.echo("==> Starting Lictor agent...")
+    for warning in warnings:
+        log.warning(warning)
+    try:
+        return uvloop.run(_serve(config, runtime))
+    except (InvalidConfig, StorageError) as error:
+        click.echo(f"==> {error}", err=True)
+    except OSError as error:
+        click.echo(f"==> Error starting agent: {error}", err=True)
+    return 1
+
+
+async def _serve(config: AgentConfig, runtime: Runtime) -> int:
+    loop = asyncio.get_running_loop()
+    stopping: asyncio.Future[int] = loop.create_future()
+
+    def stop(code: int) -> None:
+        if stopping.done():
+            os._exit(1)  # a second signal means now
+        stopping.set_result(code)
+
+    agent = await start_agent(config, runtime, stop=lambda: stop(0))
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop, 1)
+    _write_pid(config, runtime)
+    for line in banner(config, agent):
+        click.echo(line)
+    sys.stdout.flush()
+    try:
+        ends: tuple[asyncio.Future[Any], ...] = (stopping, agent.failed)
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if agent.failed.done():
+            log.error("server ended itself", error=str(agent.failed.result()))
+            return 1
+        log.info("requesting shutdown")
+        return stopping.result()
+    finally:
+        await agent.close()
+        if config.pid_file:
+            runtime.disk.remove(Path(config.pid_file))
+
+
+def _write_pid(config: AgentConfig, runtime: Runtime) -> None:
+    if config.pid_file:
+        runtime.disk.write_atomic(Path(config.pid_file), f"{os.getpid()}\n".encode(), mode=0o644)
+
+
+def banner(config: AgentConfig, agent: RunningAgent) -> list[str]:
+    """What an operator sees first: who this is, and where it answers."""
+    http = ", ".join(f"{host}:{port}" for host, port in agent.http_addresses) or "off"
+    dns = ", ".join(f"{host}:{port}" for host, port in agent.dns_addresses) or "off"
+    rows = {
+        "Version": f"Lictor v{__version__}",
+        "Node ID": agent.node_id,
+        "Node name": config.node_name,
+        "Datacenter": config.datacenter,
+        "Server": f"{str(config.server).lower()} (Bootstrap: {str(config.bootstrap).lower()})",
+        "Data": "in memory only" if config.dev else config.data_dir,
+        "HTTP": http,
+        "DNS": dns,
+    }
+    return [
+        *(f"{name:>14}: {value}" for name, value in rows.items()),
+        "",
+        "==> Log data will now stream in as it occurs:",
+        "",
+    ]

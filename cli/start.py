@@ -1,0 +1,229 @@
+"""From a configuration to a running agent: the one place that knows every room.
+
+``lictor agent`` and ``lictor.testing`` both come in here; they differ in the runtime they bring.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from lictor.dns.metrics import DNSMetrics
+from lictor.dns.options import DNSOptions, SOAOptions
+from lictor.dns.server import DNSServer
+from lictor.raft.config import RaftConfig
+from lictor.raft.memory import MemoryStorage
+from lictor.raft.node import Node
+from lictor.raft.runtime import Runtime, uuid4
+from lictor.raft.storage import SqliteStorage, Storage
+from lictor.registry.agent.host import HostAgent
+from lictor.registry.agent.report import COMPATIBLE_VERSION
+from lictor.registry.config import AgentConfig, InvalidConfig, Listen
+from lictor.registry.http.app import HTTPServer
+from lictor.registry.http.interfaces import HTTPConfig
+from lictor.registry.machine import Machine
+from lictor.registry.reconcile import Member
+from lictor.registry.server import Server
+
+log = structlog.get_logger("agent")
+
+MIN_SESSION_TTL: Final = 10.0
+
+
+def open_storage(config: AgentConfig) -> Storage:
+    """Raft's log: on disk, or in memory for an agent without a data directory."""
+    if config.dev or not config.data_dir:
+        return MemoryStorage()
+    return SqliteStorage(Path(config.data_dir) / "raft")
+
+
+class RunningAgent:
+    """An agent with its listeners. Made by :func:`start_agent`."""
+
+    def __init__(
+        self, *, server: Server, host: HostAgent, http: HTTPServer, dns: DNSServer, node_id: str
+    ) -> None:
+        self.server = server
+        self.host = host
+        self.node_id = node_id
+        self.http_addresses: list[tuple[str, int]] = []
+        self.dns_addresses: list[tuple[str, int]] = []
+        self._http = http
+        self._dns = dns
+
+    @property
+    def failed(self) -> asyncio.Future[BaseException]:
+        """Done when the disk failed and the server ended itself."""
+        return self.server.raft.failed
+
+    async def listen(self, config: AgentConfig) -> None:
+        """Open every listener.
+
+        Raises:
+            OSError: an address cannot be had.
+        """
+        for address in config.listeners.http:
+            listener = await self._http.serve(address.host, address.port)
+            self.http_addresses.append(listener.address)
+            log.info("http listener started", address=listener.address[0], port=listener.address[1])
+        for address in config.listeners.dns:
+            self.dns_addresses.append(await self._dns.serve(address.host, address.port))
+
+    async def close(self) -> None:
+        """Stop listening, then stop. What was acknowledged is on disk."""
+        steps: tuple[Callable[[], Awaitable[None]], ...] = (
+            self._http.close,
+            self._dns.close,
+            self.host.close,
+            self.server.close,
+        )
+        for step in steps:
+            await step()
+
+
+async def start_agent(
+    config: AgentConfig,
+    runtime: Runtime,
+    *,
+    storage: Callable[[AgentConfig], Storage] = open_storage,
+    stop: Callable[[], None] = lambda: None,
+) -> RunningAgent:
+    """Start an agent; when this returns, it answers. ``stop`` is called when it is asked to leave.
+
+    Raises:
+        InvalidConfig: the configuration asks for what this version cannot do.
+        OSError: a listener's address cannot be had.
+        StorageError: what is on disk cannot be used.
+    """
+    _refuse_unbuilt(config)
+    node_id = _node_id(config, runtime)
+    metrics = CollectorRegistry()
+    machine = Machine()
+    raft = Node(
+        config=_raft_config(config),
+        runtime=runtime,
+        storage=storage(config),
+        machine=machine,
+        registry=metrics,
+    )
+    member = Member(
+        node_id=node_id,
+        name=config.node_name,
+        address=config.advertise_lan,
+        datacenter=config.datacenter,
+        server_port=config.listeners.rpc.port,
+        version=COMPATIBLE_VERSION,
+    )
+    server = Server(node=raft, machine=machine, runtime=runtime, member=member)
+    host = HostAgent(
+        config, runtime=runtime, server=server, node_id=node_id, stop=stop, cpus=os.cpu_count() or 1
+    )
+    http = HTTPServer(_http_config(config, node_id), runtime=runtime, server=server, agent=host)
+    dns = DNSServer(
+        dns_options(config),
+        runtime=runtime,
+        registry=server,
+        node_name=config.node_name,
+        datacenter=config.datacenter,
+        metrics=DNSMetrics(metrics),
+        domain=config.domain,
+        alt_domain=config.alt_domain,
+        recursors=config.recursors,
+    )
+    running = RunningAgent(server=server, host=host, http=http, dns=dns, node_id=node_id)
+    try:
+        await server.start()
+        await host.begin()
+        await running.listen(config)
+    except BaseException:
+        await running.close()
+        raise
+    return running
+
+
+def _refuse_unbuilt(config: AgentConfig) -> None:
+    """Say plainly what this version has not learned, instead of half doing it."""
+    if not config.server:
+        raise InvalidConfig(
+            "This version runs single servers only: start with -server -bootstrap-expect=1, or -dev"
+        )
+    if config.bootstrap_expect > 1:
+        raise InvalidConfig(
+            "This version runs single servers only: bootstrap_expect cannot be more than 1"
+        )
+
+
+def _raft_config(config: AgentConfig) -> RaftConfig:
+    rpc: Listen = config.listeners.rpc
+    return RaftConfig(
+        bootstrap=True,
+        address=f"{config.advertise_lan}:{rpc.port}",
+        multiplier=config.performance.raft_multiplier if not config.dev else 1,
+    )
+
+
+def _node_id(config: AgentConfig, runtime: Runtime) -> str:
+    """The node's UUID: as configured, as kept in the data directory, or a new one."""
+    if config.dev or not config.data_dir:
+        return config.node_id or uuid4(runtime.rng)
+    path = Path(config.data_dir) / "node-id"
+    try:
+        kept = runtime.disk.read(path).decode().strip()
+    except FileNotFoundError:
+        kept = ""
+    node_id = config.node_id or kept or uuid4(runtime.rng)
+    if node_id != kept:
+        runtime.disk.write_atomic(path, node_id.encode())
+    return node_id
+
+
+def _http_config(config: AgentConfig, node_id: str) -> HTTPConfig:
+    return HTTPConfig(
+        datacenter=config.datacenter,
+        node_name=config.node_name,
+        node_id=node_id,
+        server=config.server,
+        meta=config.node_meta,
+        pretty=config.dev,
+        ui=config.ui_config.enabled,
+        default_allow=not config.acl.enabled or config.acl.default_policy != "deny",
+        response_headers=config.http_config.response_headers,
+        blocked_prefixes=config.http_config.block_endpoints,
+        filter_unprintable=not config.disable_http_unprintable_char_filter,
+        kv_max_value_size=config.limits.kv_max_value_size,
+        max_connections_per_client=config.limits.http_max_conns_per_client,
+        session_ttl_min=config.session_ttl_min or MIN_SESSION_TTL,
+    )
+
+
+def dns_options(config: AgentConfig) -> DNSOptions:
+    """The part of the configuration that DNS answers by."""
+    given = config.dns_config
+    return DNSOptions(
+        allow_stale=given.allow_stale,
+        max_stale=given.max_stale,
+        node_ttl=given.node_ttl,
+        service_ttl=given.service_ttl,
+        enable_truncate=given.enable_truncate,
+        only_passing=given.only_passing,
+        recursor_timeout=given.recursor_timeout,
+        recursor_strategy="random" if given.recursor_strategy == "random" else "sequential",
+        disable_compression=given.disable_compression,
+        udp_answer_limit=given.udp_answer_limit,
+        a_record_limit=given.a_record_limit,
+        enable_additional_node_meta_txt=given.enable_additional_node_meta_txt,
+        soa=SOAOptions(
+            refresh=given.soa.refresh,
+            retry=given.soa.retry,
+            expire=given.soa.expire,
+            min_ttl=given.soa.min_ttl,
+        ),
+        use_cache=given.use_cache,
+        cache_max_age=given.cache_max_age,
+    )

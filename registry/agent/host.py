@@ -1,0 +1,154 @@
+"""One whole agent as its API shows it: the local part, and what it can tell of itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from lictor.raft.runtime import Runtime
+from lictor.registry.config import AgentConfig, debug_config
+from lictor.registry.errors import InvalidConfig, Refused
+from lictor.registry.server import Server
+
+from . import report
+from .agent import Agent
+from .definitions import CheckDefinition, ServiceDefinition, from_file
+from .identity import AgentIdentity
+from .registry import Registry
+
+
+class HostAgent(Agent):
+    """The agent of one host, as a server.
+
+    ``stop`` ends the process; ``read_config`` reads the configuration again and raises
+    :class:`InvalidConfig` for one that cannot be used.
+    """
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        *,
+        runtime: Runtime,
+        server: Server,
+        node_id: str,
+        cpus: int,
+        stop: Callable[[], None],
+        read_config: Callable[[], AgentConfig] | None = None,
+    ) -> None:
+        data_dir = None if config.dev or not config.data_dir else Path(config.data_dir)
+        super().__init__(
+            identity_of(config, node_id), runtime, cast(Registry, server), data_dir=data_dir
+        )
+        self._config = config
+        self._server = server
+        self._node_id = node_id
+        self._cpus = cpus
+        self._stop = stop
+        self._read_config = read_config
+
+    async def begin(self) -> None:
+        """Start with what the configuration registers.
+
+        Raises:
+            RegistryError: a definition from the configuration will not do.
+        """
+        await self.start(*definitions_of(self._config))
+
+    # -- what the API asks besides the local part -------------------------------------------------
+
+    def members(self, *, wan: bool = False) -> Sequence[Mapping[str, Any]]:
+        """The members of the LAN, or of the WAN, this agent first."""
+        member = report.member(self._config, node_id=self._node_id)
+        return [report.wan_member(member, self._config) if wan else member]
+
+    def stats(self) -> Mapping[str, Mapping[str, str]]:
+        """``Stats`` of ``/v1/agent/self``: every leaf is text."""
+        raft = self._server.raft
+        address = f"{self._config.advertise_lan}:{self._config.listeners.rpc.port}"
+        return {
+            "agent": report.agent_stats(self.checks(), self.services()),
+            "build": {"prerelease": "", "revision": "", "version": report.COMPATIBLE_VERSION},
+            "consul": {
+                "acl": "enabled" if self._config.acl.enabled else "disabled",
+                "bootstrap": str(self._config.bootstrap).lower(),
+                "known_datacenters": "1",
+                "leader": str(raft.is_leader).lower(),
+                "leader_addr": self._server.leader_address,
+                "server": "true",
+            },
+            "raft": report.raft_stats(raft, server_id=self._node_id, address=address),
+            "runtime": report.runtime_stats(tasks=len(asyncio.all_tasks()), cpus=self._cpus),
+            "serf_lan": report.serf_stats(1),
+            "serf_wan": report.serf_stats(1),
+        }
+
+    def debug_config(self) -> Mapping[str, Any]:
+        """``DebugConfig`` of ``/v1/agent/self``: settings, secrets hidden."""
+        return debug_config(self._config)
+
+    async def join(self, address: str, *, wan: bool) -> None:
+        """Join a cluster through the member at ``address``: not in this version."""
+        pool = "WAN" if wan else "LAN"
+        raise Refused(
+            f"1 error occurred:\n\t* Failed to join {address}: "
+            f"this version runs single servers, without a {pool} pool\n\n"
+        )
+
+    async def force_leave(self, node: str, *, prune: bool) -> None:
+        """Make a failed member leave; one that is alive takes no notice."""
+        if node.lower() != self._config.node_name.lower():
+            raise Refused(f"agent: No node found with name '{node}'")
+
+    async def leave(self) -> None:
+        """Stop; a single server has nobody to leave."""
+        self._stop()
+
+    async def reload_config(self) -> None:
+        """Read the configuration again and take over its services and checks.
+
+        Raises:
+            Refused: it cannot be read or used; nothing was changed.
+        """
+        if self._read_config is None:
+            return
+        try:
+            config = self._read_config()
+            definitions = definitions_of(config)
+        except InvalidConfig as error:
+            raise Refused(str(error)) from error
+        self._config = config
+        await self.reload(*definitions)
+
+
+def identity_of(config: AgentConfig, node_id: str) -> AgentIdentity:
+    """The part of the configuration that the agent's own work needs."""
+    return AgentIdentity(
+        node_name=config.node_name,
+        node_id=node_id,
+        address=config.advertise_lan,
+        datacenter=config.datacenter,
+        tagged_addresses=config.tagged_addresses,
+        meta=config.node_meta,
+        check_update_interval=config.check_update_interval,
+        check_output_max_size=config.check_output_max_size,
+        discard_check_output=config.discard_check_output,
+        enable_script_checks=config.enable_script_checks,
+        enable_local_script_checks=config.enable_local_script_checks,
+        sidecar_min_port=config.ports.sidecar_min_port,
+        sidecar_max_port=config.ports.sidecar_max_port,
+    )
+
+
+def definitions_of(
+    config: AgentConfig,
+) -> tuple[list[ServiceDefinition], list[CheckDefinition]]:
+    """The services and checks that the configuration registers.
+
+    Raises:
+        InvalidConfig: one of them cannot be read.
+    """
+    services = [from_file(said, ServiceDefinition) for said in config.services]
+    checks = [from_file(said, CheckDefinition) for said in config.checks]
+    return services, checks
