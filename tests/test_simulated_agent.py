@@ -38,16 +38,16 @@ def blocking_query(seed):
 
         async def put(session, url, after):
             await host.clock.sleep(after)
-            async with session.put(f"{url}/v1/kv/key", data=b"value") as response:
+            async with session.put(f"{url}/v1/kv/key", data=b"%d" % after) as response:
                 assert (response.status, (await response.text()).strip()) == (200, "true")
 
         async def ask():
             url = await started
             async with ClientSession(connector=Connector(host.runtime.network)) as session:
-                await put(session, url, 0.0)
+                await put(session, url, 0)
                 async with session.get(f"{url}/v1/kv/key") as response:
                     index = response.headers["X-Consul-Index"]
-                writer = host.spawn(put(session, url, 40.0))
+                writer = host.spawn(put(session, url, 40))
                 began = world.now
                 async with session.get(f"{url}/v1/kv/key?index={index}&wait=300s") as response:
                     assert response.status == 200
