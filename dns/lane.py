@@ -37,6 +37,9 @@ FEW: Final = 3
 ORDER_USES: Final = 64
 """How often each order is given, on average, before all are made anew."""
 
+FOR_EVER: Final = 2**62
+"""Uses of a reply that has one order only."""
+
 _OVERHEAD: Final = 400
 """Bytes reckoned for one kept reply besides its packets."""
 
@@ -88,15 +91,22 @@ class Kept:
     __slots__ = ("answers", "cost", "left", "second", "spread", "wanted", "wires")
 
     def __init__(
-        self, answers: tuple[Answer, ...], second: int, wanted: int, spread: Spread, cost: int
+        self,
+        answers: tuple[Answer, ...],
+        second: int,
+        wanted: int,
+        left: int,
+        spread: Spread,
+        cost: int,
     ) -> None:
         self.answers = answers
         self.second = second
         """The second that it tells, since the Unix epoch; 0 for a reply that tells no time."""
         self.wanted = wanted
+        """How many orders it should have."""
         self.spread = spread
         self.wires: list[bytes] = []
-        self.left = wanted * ORDER_USES
+        self.left = left
         self.cost = cost
 
 
@@ -186,7 +196,8 @@ class Lane:
         if kept is None:
             cost = _OVERHEAD + len(key)
             wanted = orders_wanted(instances, len(wire))
-            kept = Kept(tuple(answers), second, wanted, spread, cost)
+            left = wanted * ORDER_USES if instances > 1 else FOR_EVER
+            kept = Kept(tuple(answers), second, wanted, left, spread, cost)
             self._kept[key] = kept
             self._bytes += cost
         kept.wires.append(wire)

@@ -18,7 +18,7 @@ from lictor.registry.queries import Question
 
 from .errors import Unread
 from .lane import Lane, shuffled
-from .limits import shorten
+from .limits import enough, shorten
 from .metrics import DNSMetrics
 from .names import Name
 from .options import DNSOptions
@@ -104,8 +104,11 @@ class Responder:
             return self._reject(query)
         spread = lane.spread(key)
         wall = self._runtime.clock.wall()
+        needed = enough(query, self._options, tcp=tcp)
         try:
-            reply = self._resolver.resolve(query, Context(self._source.ask, spread.order, wall, {}))
+            reply = self._resolver.resolve(
+                query, Context(self._source.ask, spread.order, wall, needed, {})
+            )
         except NoLeader:
             return self._respond_later(packet, query, tcp=tcp)
         except RegistryError as error:
@@ -144,7 +147,7 @@ class Responder:
 
     async def _respond_later(self, packet: bytes, query: Query, *, tcp: bool) -> bytes:
         try:
-            reply = await self._resolve_later(query)
+            reply = await self._resolve_later(query, tcp=tcp)
         except RegistryError as error:
             log.debug("question not answered", error=str(error))
             reply = Reply(rcode=SERVFAIL)
@@ -160,7 +163,7 @@ class Responder:
             reply = Reply(rcode=SERVFAIL, authoritative=False)
         return self._encode(query, reply, tcp=tcp)
 
-    async def _resolve_later(self, query: Query) -> Reply:
+    async def _resolve_later(self, query: Query, *, tcp: bool) -> Reply:
         """Resolve again and again, each time with what was missing the time before.
 
         Raises:
@@ -178,10 +181,13 @@ class Responder:
         clock = self._runtime.clock
         until = clock.now() + HOLD
         order = shuffled(self._runtime.rng)
+        needed = enough(query, self._options, tcp=tcp)
         reply = Reply(rcode=SERVFAIL)
         for _ in range(MAX_ROUNDS):
             try:
-                reply = self._resolver.resolve(query, Context(ask, order, clock.wall(), outside))
+                reply = self._resolver.resolve(
+                    query, Context(ask, order, clock.wall(), needed, outside)
+                )
             except Unread as unread:
                 known[unread.question] = await self._source.read(unread.question, until=until)
                 continue

@@ -122,7 +122,8 @@ def parse(labels: Labels, qtype: int, zone: Zone) -> Lookup:
 
 def _below(labels: Labels, zone: Zone) -> Labels | None:
     """``labels`` without the zone's own; ``None`` outside it. The longer domain goes first."""
-    for domain in sorted((zone.domain, zone.alt_domain), key=len, reverse=True):
+    one, other = zone.domain, zone.alt_domain
+    for domain in (one, other) if len(one) >= len(other) else (other, one):
         if domain and labels[-len(domain) :] == domain:
             return labels[: -len(domain)]
     return None
