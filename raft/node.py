@@ -52,7 +52,7 @@ STEP_AT_ONCE = 1_024
 """Messages stepped in one turn."""
 SPACE_CHECK_INTERVAL = 5.0
 """Seconds between two looks at the free space of the disk."""
-SNAPSHOT_PATIENCE = 30.0
+SNAPSHOT_PATIENCE = 10.0
 """Seconds without a request after which a follower is offered its snapshot again."""
 IDLE_BEFORE_CHECKPOINT = 1.0
 """Seconds without a write after which the storage may tidy up."""
@@ -325,6 +325,8 @@ class Node:
     def unreachable(self, member: int) -> None:
         """What was sent to ``member`` last may be lost."""
         self._core.report_unreachable(member)
+        if member not in self._serving:
+            self._core.report_snapshot(member, installed=False)  # the offer may be lost, too
         self._wake.set()
 
     def address_of(self, member: int) -> str | None:

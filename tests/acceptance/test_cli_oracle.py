@@ -759,3 +759,14 @@ def test_validate(play, tmp_path):
         validate ok.hcl warned.hcl
         validate -bogus
     """)
+
+
+def test_debug_refuses_what_makes_no_sense(play):
+    play("""
+        debug -duration=1s
+        debug -interval=1s
+        debug -duration=10s
+        debug -capture=zz
+        debug -http-addr=127.0.0.1:1
+        debug -duration=x
+    """)

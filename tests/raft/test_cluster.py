@@ -261,6 +261,7 @@ def test_a_leader_that_removes_itself_steps_down():
         await cluster.change(ChangeKind.REMOVE, old.node_id)
         new = await cluster.led(without=["n1"])
         assert new is not old
+        await asyncio.sleep(1.0)
         assert old.role == "follower"
         assert len(new.configuration.voters) == 2
 

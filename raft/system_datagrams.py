@@ -21,9 +21,9 @@ from typing import Any, Final, TypeVar, cast
 import structlog
 from typing_extensions import override
 
-from lictor.raft.runtime import Listener, Network
+from .runtime import Listener, Network
 
-log = structlog.get_logger("dns")
+log = structlog.get_logger("network")
 
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
 Address = tuple[Any, ...]

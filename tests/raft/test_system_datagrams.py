@@ -6,7 +6,7 @@ import socket
 import pytest
 from dnsworld.loopback import LoopbackNetwork
 
-from lictor.dns.datagrams import _MMSG, BATCH, PACKET_SIZE, BatchedNetwork, BatchedTransport
+from lictor.raft.system_datagrams import _MMSG, BATCH, PACKET_SIZE, BatchedNetwork, BatchedTransport
 
 pytestmark = pytest.mark.skipif(_MMSG is None, reason="batches are for 64-bit Linux")
 
