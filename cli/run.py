@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +15,6 @@ import structlog
 import uvloop
 
 from lictor import __version__
-from lictor.dns.datagrams import BatchedNetwork
 from lictor.raft.errors import StorageError
 from lictor.raft.runtime import Runtime
 from lictor.raft.system import system_runtime
@@ -35,8 +33,7 @@ def run_agent(config: AgentConfig, warnings: Sequence[str] = ()) -> int:
 
     A server that is told to stop exits with 1, as Consul's do: it did not leave the cluster.
     """
-    machine = system_runtime()
-    runtime = replace(machine, network=BatchedNetwork(machine.network))
+    runtime = system_runtime()
     try:
         logs.configure(config.log_level, json=config.log_json, wall=runtime.clock.wall)
     except ValueError as error:
