@@ -1,9 +1,9 @@
 """A process with one member on real storage and a real network, told by lines on its input.
 
-    add ID HOST:PORT    make that one a voter          -> added
-    load LABEL          propose for ever, while leader -> acked VALUE, each time
-    dump                -> dump VALUE VALUE ...
-    leader              -> leader yes|no
+add ID HOST:PORT    make that one a voter          -> added
+load LABEL          propose for ever, while leader -> acked VALUE, each time
+dump                -> dump VALUE VALUE ...
+leader              -> leader yes|no
 """
 
 import asyncio

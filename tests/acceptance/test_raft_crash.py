@@ -35,7 +35,13 @@ class Member:
 
     def start(self):
         self.process = subprocess.Popen(
-            [sys.executable, MEMBER, self.directory, str(self.port), "first" if self.first else "-"],
+            [
+                sys.executable,
+                MEMBER,
+                self.directory,
+                str(self.port),
+                "first" if self.first else "-",
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
