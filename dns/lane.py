@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import permutations
 from random import Random
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from lictor.registry.answers import Answer
 
@@ -186,11 +186,14 @@ class Lane:
         instances: int,
         spread: Spread,
     ) -> None:
-        """Keep ``wire``, a reply without its id, made in the order that ``spread`` gave."""
-        if len(key) > MAX_KEY:
+        """Keep ``wire``, a reply without its id, made in the order that ``spread`` gave.
+
+        What it rests on may have changed since it was made; then it is not kept.
+        """
+        if len(key) > MAX_KEY or not all(answer.live for answer in answers):
             return
         kept = self._kept.get(key)
-        if kept is not None and kept.spread is not spread:
+        if kept is not None and (kept.second != second or not self._is_true(kept)):
             self._drop(key)
             kept = None
         if kept is None:
@@ -200,6 +203,8 @@ class Lane:
             kept = Kept(tuple(answers), second, wanted, left, spread, cost)
             self._kept[key] = kept
             self._bytes += cost
+        if len(kept.wires) >= kept.wanted:
+            return
         kept.wires.append(wire)
         kept.cost += len(wire)
         self._bytes += len(wire)
@@ -223,12 +228,3 @@ class Lane:
         kept = self._kept.pop(key, None)
         if kept is not None:
             self._bytes -= kept.cost
-
-
-def shuffled(rng: Random) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    """An order drawn evenly from all, for replies that are not kept."""
-
-    def order(items: Sequence[Any]) -> Sequence[Any]:
-        return rng.sample(items, len(items)) if len(items) > 1 else items
-
-    return order

@@ -153,7 +153,7 @@ class Resolver:
         servers = reply.answers
         if asked.qtype == SOA:
             reply.answers.append(self._soa(context))
-            reply.dated = True
+            reply.second = int(context.wall)
             servers = reply.authority
         answer = _ask(context, reply, ServiceHealth(SERVERS))
         found = answerable(answer.value, only_passing=self._options.only_passing)
@@ -355,13 +355,16 @@ class Resolver:
             chased = self._resolve(inner, context)
             reply.rests_on += chased.rests_on
             reply.missing |= chased.missing
+            reply.borrowed |= chased.borrowed
             reply.orders = max(reply.orders, chased.orders)
             found: Sequence[Record] = chased.answers
             if chased.trimmed:  # as for a client of plain UDP, whatever the real one's transport
                 found = found[: max(1, min(self._options.udp_answer_limit, MAX_UDP_ANSWERS))]
         else:
-            if self._recurses and key not in context.outside:
-                reply.missing.add(key)
+            if self._recurses:
+                reply.borrowed = True
+                if key not in context.outside:
+                    reply.missing.add(key)
             found = context.outside.get(key, ())
         if ttl is None:
             return list(found)
@@ -379,7 +382,7 @@ class Resolver:
 
     def _deny(self, reply: Reply, context: Context) -> None:
         reply.authority.append(self._soa(context))
-        reply.dated = True
+        reply.second = int(context.wall)
 
     def _soa(self, context: Context) -> Record:
         numbers = self._options.soa
