@@ -219,21 +219,21 @@ def _upstream_problems(upstreams: Iterable[UpstreamDefinition]) -> list[str]:
         if problem:
             problems.append(problem)
             continue
-        bind = f"{said.local_bind_address or '127.0.0.1'}:{said.local_bind_port}"
-        if bind in binds:
-            problems.append(
-                "upstreams cannot contain duplicates by local bind address and port; "
-                f'"{bind}" is specified twice'
-            )
-        binds.add(bind)
         kind, name = said.destination_type or "service", said.destination_name
         destination = (kind, name, said.destination_namespace, said.datacenter)
+        bind = f"{said.local_bind_address or '127.0.0.1'}:{said.local_bind_port}"
         if destination in destinations:
             problems.append(
                 f'upstreams cannot contain duplicates of [type="{kind}", name="{name}", '
                 f'namespace="{said.destination_namespace}", datacenter="{said.datacenter}"]'
             )
+        elif bind in binds:
+            problems.append(
+                "upstreams cannot contain duplicates by local bind address and port; "
+                f'"{bind}" is specified twice'
+            )
         destinations.add(destination)
+        binds.add(bind)
     return problems
 
 
@@ -254,7 +254,7 @@ def _expose_problems(expose: Expose) -> list[str]:
     for said in expose.paths:
         if not said.path:
             problems.append("expose.paths: empty path exposed")
-        elif said.path in paths:
+        if said.path in paths:
             problems.append("expose.paths: duplicate paths exposed")
         if said.listener_port in ports:
             problems.append("expose.paths: duplicate listener ports exposed")
