@@ -31,7 +31,10 @@ MAX_META_VALUE: Final = 512
 MAX_WEIGHT: Final = 65535
 _META_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 - these are refused
-_STATUSES: Final = frozenset({"", PASSING, WARNING, CRITICAL})
+STATUSES: Final = frozenset({"", PASSING, WARNING, CRITICAL})
+"""What a definition may say of its check's status."""
+
+BAD_STATUS: Final = "Status for checks must 'passing', 'warning', 'critical'"
 
 CHECK_TYPES: Final[tuple[tuple[str, Callable[[CheckRules], object]], ...]] = (
     ("grpc", lambda rules: rules.grpc),
@@ -81,7 +84,7 @@ def validate_check(definition: CheckDefinition) -> None:
     """Judge a check that is registered by itself; scripts and the service are for others."""
     if not definition.name:
         raise InvalidRequest("Missing check name")
-    if definition.status not in _STATUSES:
+    if definition.status not in STATUSES:
         raise InvalidRequest("Bad check status")
     _check_rules(definition)
 
@@ -108,9 +111,8 @@ def validate_service(definition: ServiceDefinition) -> None:
     for rules in definition.all_checks:
         _check_rules(rules)
     for rules in definition.all_checks:
-        if rules.status not in _STATUSES:
-            message = "Status for checks must 'passing', 'warning', 'critical'"
-            raise InvalidRequest(message)
+        if rules.status not in STATUSES:
+            raise InvalidRequest(BAD_STATUS)
 
 
 def validate_scripts(
