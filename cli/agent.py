@@ -23,6 +23,7 @@ def _run(args: tuple[str, ...], **values: Any) -> int:
     $ lictor agent -server -bootstrap-expect 3 -data-dir /var/lib/lictor -retry-join 10.0.0.1
     """
     # not before it is needed: `lictor agent -h` should be quick
+    from lictor.registry.config.start import check_start
     from lictor.registry.errors import InvalidConfig
 
     from .host import load_here
@@ -37,6 +38,7 @@ def _run(args: tuple[str, ...], **values: Any) -> int:
             dev=values["dev"],
             config_format=values["config_format"],
         )
+        check_start(loaded.config)
     except InvalidConfig as error:
         raise Failure(f"==> {error}") from error
     for warning in loaded.warnings:

@@ -26,6 +26,7 @@ T = TypeVar("T")
 Query: TypeAlias = Mapping[str, str | Sequence[str] | None]
 """Parameters of a request. A sequence repeats its name; None leaves it out."""
 
+INDEX: Final = "X-Consul-Index"
 MAX_ANSWER_BYTES: Final = 256 << 20
 MAX_ERROR_BYTES: Final = 64 << 10
 CONNECT_TIMEOUT: Final = 30.0
@@ -44,7 +45,7 @@ class Answer:
     @property
     def index(self) -> str:
         """The value to watch from, as the agent wrote it; ``"0"`` when it wrote none."""
-        return self._headers.get("X-Consul-Index") or "0"
+        return self._headers.get(INDEX) or "0"
 
     def decode(self, shape: type[T]) -> T:
         """The body as ``shape``.
@@ -132,7 +133,8 @@ class Client:
             response = connection.getresponse()
             if response.status != http.client.OK:
                 text = response.read(MAX_ERROR_BYTES).decode(errors="replace")
-                raise Refused(response.status, text)
+                index = response.headers.get(INDEX) or "0"
+                raise Refused(response.status, text, index=index)
             yield response
         except (OSError, http.client.HTTPException) as error:
             raise Unreachable(f"{where}: {_say(error)}") from error

@@ -165,7 +165,7 @@ def _sorted(flags: Iterable[Flag]) -> list[Flag]:
 def _describe(one: Flag) -> str:
     head = f"  -{one.word}" + (f"=<{one.kind.name}>" if one.kind.name else "")
     text = one.text
-    if one.fallback not in {None, False, "", ()} and not isinstance(one.fallback, bool):
+    if one.fallback not in {None, ..., False, "", ()} and not isinstance(one.fallback, bool):
         text += f" (default {one.fallback})"
     return (
         head + "\n" + textwrap.fill(text, WIDTH, initial_indent=" " * 5, subsequent_indent=" " * 5)

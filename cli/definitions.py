@@ -13,8 +13,8 @@ from typing import Any, Final, TypeAlias
 
 import click
 
+from .documents import parse_named
 from .errors import Failure, open_error
-from .hcl import parse_named
 
 EXTENSIONS: Final = (".hcl", ".json")
 

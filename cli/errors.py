@@ -27,6 +27,17 @@ class Silent(Failure):
         super().__init__("", code=code)
 
 
+class Misuse(Failure):
+    """The words of a command line make no sense; the user is shown the command's help.
+
+    Source: Consul prints it on stderr, behind a blank line; ``leave`` alone on stdout.
+    """
+
+    def __init__(self, message: str, *, on_stdout: bool = False) -> None:
+        super().__init__(message)
+        self.on_stdout = on_stdout
+
+
 class BadFlag(Failure):
     """The command line cannot be parsed; the user is shown the flags there are."""
 
@@ -42,10 +53,12 @@ class Unreachable(AgentError):
 class Refused(AgentError):
     """The agent answered, and not with 200."""
 
-    def __init__(self, status: int, body: str) -> None:
+    def __init__(self, status: int, body: str, *, index: str = "0") -> None:
         super().__init__(f"Unexpected response code: {status} ({body})")
         self.status = status
         self.body = body
+        self.index = index
+        """The value to watch from: what is not there may come to be."""
 
     def bare(self) -> str:
         """The sentence without the body, as Consul's KV reads print it."""

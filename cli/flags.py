@@ -11,10 +11,11 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Callable, Iterable, Sequence
-from decimal import Decimal
 from typing import Any, Final, Generic, TypeVar
 
 import click
+
+from lictor.registry import durations
 
 from .errors import BadFlag
 
@@ -24,17 +25,6 @@ T = TypeVar("T")
 TRUE: Final = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
-UNITS: Final = {
-    "ns": Decimal("1e-9"),
-    "us": Decimal("1e-6"),
-    "µs": Decimal("1e-6"),
-    "μs": Decimal("1e-6"),
-    "ms": Decimal("1e-3"),
-    "s": Decimal(1),
-    "m": Decimal(60),
-    "h": Decimal(3600),
-}
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _DIGITS = re.compile(
     r"[+-]?(0[xX](_?[0-9a-fA-F])+|0[oO]?(_?[0-7])*|0[bB](_?[01])+|[1-9](_?[0-9])*)"
 )
@@ -53,20 +43,29 @@ def parse_bool(text: str) -> bool:
     raise ValueError(f'strconv.ParseBool: parsing "{text}": invalid syntax')
 
 
+def parse_uint(text: str) -> int:
+    """The number in ``text``, decimal.
+
+    Raises:
+        ValueError: it is none, or does not fit in 64 bits.
+    """
+    if not text.isascii() or not text.isdecimal():
+        raise ValueError(f'strconv.ParseUint: parsing "{text}": invalid syntax')
+    if int(text[:21]) >= 2**64:
+        raise ValueError(f'strconv.ParseUint: parsing "{text}": value out of range')
+    return int(text)
+
+
 def parse_duration(text: str) -> float:
     """The seconds in a Go duration such as ``1h15m30.5s``.
 
     Raises:
         ValueError: the text is no duration, or has no unit.
     """
-    body = text[1:] if text[:1] in {"-", "+"} else text
-    if body == "0":
-        return 0.0
-    parts = _PART.findall(body)
-    if not parts or "".join(number + unit for number, unit in parts) != body:
-        raise ValueError(f'time: invalid duration "{text}"')
-    total = sum((Decimal(number) * UNITS[unit] for number, unit in parts), Decimal(0))
-    return float(-total if text.startswith("-") else total)
+    try:
+        return durations.parse(text)
+    except durations.InvalidDuration as error:
+        raise ValueError(str(error)) from error
 
 
 def _parse_integer(text: str) -> int:
@@ -131,6 +130,8 @@ SWITCH: Final = Kind("", parse_bool)
 INT: Final = Kind("int", _between(-(2**63), 2**63 - 1))
 UINT: Final = Kind("uint", _between(0, 2**64 - 1))
 DURATION: Final = Kind("duration", _in_short(parse_duration))
+LONG_UINT: Final = Kind("value", parse_uint)
+"""A number that says more when it is not one."""
 LONG_DURATION: Final = Kind("value", parse_duration)
 """A duration that says more when it is not one."""
 PAIR: Final = Kind("value", _split_pair)
@@ -185,7 +186,8 @@ def flag(
     """Give a command the flag ``name``; its value comes as the parameter of that name.
 
     Dashes become underscores, and a Python keyword gets one behind. A boolean is False until
-    given, a collecting flag a tuple; another without ``default`` is None.
+    given (``default=...`` tells that apart), a collecting flag a tuple; another without
+    ``default`` is None.
     """
 
     def attach(function: F) -> F:

@@ -10,10 +10,10 @@ import msgspec
 
 from .client import Client
 from .command import Group, at_most
+from .documents import parse_json
 from .errors import AgentError, Failure, Refused, saying
 from .flags import BOOL, TEXT, UINT, flag
 from .formats import format_flag, read_data, to_json, wants_json
-from .hcl import parse_json
 from .settings import Http
 
 kv = Group(

@@ -14,7 +14,7 @@ from typing import Final
 import click
 
 from .command import Command, Group
-from .errors import BadFlag, Failure, saying
+from .errors import BadFlag, Failure, Misuse, saying
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "acl": ("acl", "Create and inspect ACL tokens, policies, roles and auth methods"),
@@ -142,6 +142,11 @@ def _invoke(found: click.Command, context: click.Context, rest: list[str]) -> in
         if isinstance(found, Command):
             click.echo(found.mistake(), err=True)
         return mistake.code
+    except Misuse as misuse:
+        if misuse.message:
+            click.echo(misuse.message + ("" if misuse.on_stdout else "\n"), err=True)
+        click.echo(found.get_help(context), err=not misuse.on_stdout)
+        return misuse.code
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except click.Abort:

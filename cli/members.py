@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 import click
@@ -14,6 +13,7 @@ from .command import command
 from .errors import Failure, Silent, saying
 from .flags import BOOL, TEXT, flag
 from .formats import format_flag, to_json, wants_json
+from .regexps import compile_pattern
 from .settings import Http
 
 STATUSES: Final = {0: "none", 1: "alive", 2: "leaving", 3: "left", 4: "failed"}
@@ -92,9 +92,9 @@ def members(
     """
     as_json = wants_json(format)
     try:
-        wanted = re.compile(status)
-    except re.error as error:
-        raise Failure(f"Failed to compile status regexp: error parsing regexp: {error}") from error
+        wanted = compile_pattern(status)
+    except ValueError as error:
+        raise Failure(f"Failed to compile status regexp: {error}") from error
     query = {"segment": segment, "wan": "1" if wan else None, "filter": filter or None}
     with saying("Error retrieving members"):
         answer = agent.get("/v1/agent/members", query)

@@ -22,6 +22,7 @@ from lictor.registry.records import (
 
 from .records import AAAA, A
 
+_WEIGHED: Final = frozenset({PASSING, WARNING})
 _HIDING: Final = frozenset({CRITICAL, MAINTENANCE})
 
 
@@ -35,8 +36,10 @@ def answerable(
 
 
 def weight(instance: CheckServiceNode) -> int:
-    """The SRV weight that the instance's health gives it."""
+    """The SRV weight that the instance's health gives it; 1 for a health that nobody knows."""
     weights = instance.service.weights
+    if any(check.status not in _WEIGHED for check in instance.checks):
+        return 1
     return weights.warning if worst(instance.checks) == WARNING else weights.passing
 
 

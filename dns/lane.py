@@ -133,16 +133,28 @@ class Lane:
     def find(self, key: bytes) -> bytes | None:
         """A reply without its id to the question ``key``, if one is kept and may be given."""
         kept = self._kept.get(key)
-        if kept is None or len(kept.wires) < kept.wanted:
+        if kept is None:
+            return None
+        wires = kept.wires
+        count = len(wires)
+        if count < kept.wanted:
             return None
         kept.left -= 1
-        if kept.left < 0 or not self._is_true(kept):
-            self._drop(key)
-            return None
-        self._kept.move_to_end(key)
-        self.hits += 1
-        wires = kept.wires
-        return wires[int(self._random() * len(wires))]
+        for answer in kept.answers:  # I1, spelt out: this is the whole cost of a hit
+            if not answer.live:
+                break
+        else:
+            second = kept.second
+            if (
+                kept.left >= 0
+                and self._may_answer()
+                and (not second or second == int(self._wall()))
+            ):
+                self._kept.move_to_end(key)
+                self.hits += 1
+                return wires[int(self._random() * count)] if count > 1 else wires[0]
+        self._drop(key)
+        return None
 
     def spread(self, key: bytes) -> Spread:
         """The orders for the next reply to ``key``: those under way, or new ones."""

@@ -6,17 +6,19 @@ Pure but for what it is handed: the registry's answers, an order for instances, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
 import msgspec
 
 from lictor.registry.answers import Answer
 from lictor.registry.queries import FindAddress, Question, ReadNode, ServiceHealth
 from lictor.registry.records import CheckServiceNode, Node
+from lictor.registry.shapes import CatalogService
 
 from . import zone as zones
 from .errors import BadName
 from .instances import answerable, node_address, service_address, weight
+from .limits import MAX_UDP_ANSWERS
 from .names import Name, from_labels, from_text, labels, texts
 from .options import DNSOptions
 from .records import (
@@ -42,9 +44,7 @@ from .reply import Reply
 from .wire import NOTIMP, NXDOMAIN, REFUSED, SERVFAIL, Query
 from .zone import Lookup, Zone
 
-T = TypeVar("T")
-
-MAX_CHASE: Final = 3
+MAX_CHASE: Final = 4
 """Names in a chain of aliases, the one asked for included."""
 
 MAX_CHASED: Final = 5
@@ -61,23 +61,11 @@ _ADDRESS_TYPES: Final = frozenset({A, AAAA, ANY, TXT})
 _CHASED_TYPES: Final = frozenset({A, AAAA, CNAME})
 
 
-class Registry(Protocol):
-    """What DNS needs of the registry."""
-
-    def ask(self, question: Question) -> Answer:
-        """The answer to ``question`` from the local state.
-
-        Raises:
-            RegistryError: it cannot be answered now; the client is told SERVFAIL.
-        """
-
-    def may_answer(self) -> bool:
-        """Whether an answer given before, and still live, may be given again."""
-
-
 class Context(msgspec.Struct, frozen=True):
-    """What a question is resolved with besides the registry."""
+    """What a question is resolved with."""
 
+    ask: Callable[[Question], Answer]
+    """Answers from the registry, or raises what :meth:`Resolver.resolve` then raises."""
     order: Callable[[Sequence[Any]], Sequence[Any]]
     """Puts instances in the order in which they are answered."""
     wall: float
@@ -99,24 +87,21 @@ class Asked(msgspec.Struct, frozen=True):
 class Resolver:
     """Answers for one zone. Holds no state but its settings."""
 
-    def __init__(
-        self, zone: Zone, options: DNSOptions, registry: Registry, *, recurses: bool
-    ) -> None:
+    def __init__(self, zone: Zone, options: DNSOptions, *, recurses: bool) -> None:
         self._zone = zone
         self._options = options
-        self._registry = registry
         self._recurses = recurses
         self._apex = from_labels(label.encode() for label in zone.domain)
         self._suffix = [label.encode() for label in (zone.datacenter.lower(), *zone.domain)]
         self._node_ttl = _seconds(options.node_ttl)
         self._exact_ttls = {
-            name.lower(): _seconds(ttl)
+            name: _seconds(ttl)
             for name, ttl in options.service_ttl.items()
             if not name.endswith("*")
         }
         self._prefix_ttls = sorted(
             (
-                (name[:-1].lower(), _seconds(ttl))
+                (name[:-1], _seconds(ttl))
                 for name, ttl in options.service_ttl.items()
                 if name.endswith("*")
             ),
@@ -128,6 +113,7 @@ class Resolver:
 
         Raises:
             RegistryError: the registry cannot answer now.
+            Unread: the registry must be asked this first.
         """
         asked = Asked(query.name, query.qtype, query.edns is not None)
         return self._resolve(asked, context)
@@ -162,7 +148,7 @@ class Resolver:
             reply.answers.append(self._soa(context))
             reply.dated = True
             servers = reply.authority
-        answer = self._ask(reply, ServiceHealth(SERVERS))
+        answer = _ask(context, reply, ServiceHealth(SERVERS))
         found = answerable(answer.value, only_passing=self._options.only_passing)
         reply.orders = len(found)
         names = [i for i in found if _PLAIN_NAME.issuperset(i.node.name.lower())]
@@ -184,7 +170,7 @@ class Resolver:
         tags = (lookup.tag,) if lookup.tag else ()
         question = ServiceHealth(lookup.name, tags=tags, connect=lookup.connect)
         found = answerable(
-            self._ask(reply, question).value, only_passing=self._options.only_passing
+            _ask(context, reply, question).value, only_passing=self._options.only_passing
         )
         self._instances(found, asked, context, reply, ttl=self._service_ttl(lookup.name))
 
@@ -195,7 +181,7 @@ class Resolver:
             return
         node: Node | None = None
         if self._is_local(lookup.datacenter):
-            node = self._ask(reply, ReadNode(lookup.name)).value
+            node = _ask(context, reply, ReadNode(lookup.name)).value
         if node is None:
             self.no_such_name(lookup, asked, context, reply)
             return
@@ -217,7 +203,9 @@ class Resolver:
         self, lookup: zones.ReverseLookup, asked: Asked, context: Context, reply: Reply
     ) -> None:
         """Who has the address: a node, else a service. Answers PTR to every type."""
-        found = self._ask(reply, FindAddress(lookup.address)).value if lookup.address else None
+        found: Node | CatalogService | None = None
+        if lookup.address:
+            found = _ask(context, reply, FindAddress(lookup.address)).value
         target: Name | None = None
         if isinstance(found, Node):
             target = self._node_name(found.name)
@@ -360,6 +348,8 @@ class Resolver:
             reply.missing |= chased.missing
             reply.orders = max(reply.orders, chased.orders)
             found: Sequence[Record] = chased.answers
+            if chased.trimmed:  # as for a client of plain UDP, whatever the real one's transport
+                found = found[: max(1, min(self._options.udp_answer_limit, MAX_UDP_ANSWERS))]
         else:
             if self._recurses and key not in context.outside:
                 reply.missing.add(key)
@@ -370,11 +360,6 @@ class Resolver:
         return kept if asked.edns else kept[:MAX_CHASED]
 
     # -- names, times and the rest ----------------------------------------------------------------
-
-    def _ask(self, reply: Reply, question: Question) -> Answer:
-        answer = self._registry.ask(question)
-        reply.rests_on.append(answer)
-        return answer
 
     def _is_local(self, datacenter: str) -> bool:
         return datacenter in ("", self._zone.datacenter.lower())
@@ -404,8 +389,8 @@ class Resolver:
             ),
         )
 
-    def _service_ttl(self, service: str) -> int:
-        name = service.lower()
+    def _service_ttl(self, name: str) -> int:
+        """The TTL of the service ``name``, lower-cased: a key with capitals is never met."""
         exact = self._exact_ttls.get(name)
         if exact is not None:
             return exact
@@ -438,6 +423,12 @@ RESOLVE: Final[dict[type[Lookup], Callable[[Resolver, Any, Asked, Context, Reply
     zones.ReverseLookup: Resolver.reverse,
 }
 """One row per lookup; ``tests/dns/test_resolver.py`` proves that none is missing."""
+
+
+def _ask(context: Context, reply: Reply, question: Question) -> Answer:
+    answer = context.ask(question)
+    reply.rests_on.append(answer)
+    return answer
 
 
 def _seconds(duration: float) -> int:

@@ -5,14 +5,18 @@ What only a recursor can answer is handed out as a coroutine; everything else is
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
+import asyncio
+from collections.abc import Coroutine, Sequence
 from typing import Final, TypeAlias
 
 import structlog
 
 from lictor.raft.runtime import Runtime
-from lictor.registry.errors import RegistryError
+from lictor.registry.answers import Answer
+from lictor.registry.errors import NoLeader, RegistryError
+from lictor.registry.queries import Question
 
+from .errors import Unread
 from .lane import Lane, shuffled
 from .limits import shorten
 from .metrics import DNSMetrics
@@ -21,7 +25,8 @@ from .options import DNSOptions
 from .records import Record
 from .recursors import Recursors
 from .reply import Reply
-from .resolver import Context, Registry, Resolver
+from .resolver import Context, Resolver
+from .source import HOLD, Registry, Source
 from .wire import (
     AA,
     CD,
@@ -48,7 +53,10 @@ Later: TypeAlias = Coroutine[None, None, bytes | None]
 """A reply that takes its time."""
 
 MAX_CHASED_NAMES: Final = 16
-"""Names of somebody else's that one question has looked up."""
+"""Names of somebody else's that one question has looked up at a time."""
+
+MAX_ROUNDS: Final = 16
+"""Attempts at one question, each of which needs one answer more."""
 
 
 class Responder:
@@ -68,53 +76,55 @@ class Responder:
         self._options = options
         self._recursors = recursors
         self._runtime = runtime
-        self._registry = registry
+        self._source = Source(registry, runtime, options)
         self._metrics = metrics
-        self._resolver = Resolver(zone, options, registry, recurses=bool(recursors))
-        self._shuffled = shuffled(runtime.rng)
-        self.udp = Lane(runtime.rng, runtime.clock.wall, registry.may_answer)
-        self.tcp = Lane(runtime.rng, runtime.clock.wall, registry.may_answer)
+        self._resolver = Resolver(zone, options, recurses=bool(recursors))
+        wall, may_repeat = runtime.clock.wall, self._source.may_repeat
+        self.udp = Lane(runtime.rng, wall, may_repeat)
+        self.tcp = Lane(runtime.rng, wall, may_repeat)
         metrics.lanes = (self.udp, self.tcp)
 
     def configure(self, options: DNSOptions, recursors: Recursors) -> None:
         """Answer with other settings from here on."""
-        self._options = options
+        self._options = self._source.options = options
         self._recursors = recursors
-        self._resolver = Resolver(self._zone, options, self._registry, recurses=bool(recursors))
+        self._resolver = Resolver(self._zone, options, recurses=bool(recursors))
         self.udp.clear()
         self.tcp.clear()
 
     def respond(self, packet: bytes, *, tcp: bool) -> bytes | Later | None:
-        """The reply to ``packet``, now or later; ``None`` for no reply."""
+        """The reply to ``packet``, now or later; ``None`` for no reply.
+
+        The lane of the transport was asked before, and had none.
+        """
         lane = self.tcp if tcp else self.udp
         key = packet[2:]
-        if (kept := lane.find(key)) is not None:
-            return packet[:2] + kept
         query = parse_query(packet)
         if isinstance(query, Rejected):
-            if query.reply is None:
-                self._metrics.dropped += 1
-            else:
-                self._metrics.resolved[query.reply[3] & 0xF] += 1
-            return query.reply
+            return self._reject(query)
         spread = lane.spread(key)
         wall = self._runtime.clock.wall()
-        reply = self._resolve(query, Context(spread.order, wall, {}))
-        if self._recursors:
-            if reply.outside:
-                return self._relay(packet, query, tcp=tcp)
-            if reply.missing:
-                return self._chase(query, reply, tcp=tcp)
+        try:
+            reply = self._resolver.resolve(query, Context(self._source.ask, spread.order, wall, {}))
+        except NoLeader:
+            return self._respond_later(packet, query, tcp=tcp)
+        except RegistryError as error:
+            log.debug("question not answered", error=str(error))
+            return self._encode(query, Reply(rcode=SERVFAIL), tcp=tcp)
+        except Exception:
+            log.exception("question broke the resolver", qtype=query.qtype)
+            return self._encode(query, Reply(rcode=SERVFAIL), tcp=tcp)
+        if self._recursors and (reply.outside or reply.missing):
+            return self._respond_later(packet, query, tcp=tcp)
         wire = self._encode(query, reply, tcp=tcp)
-        if not (reply.rcode == SERVFAIL and reply.authoritative):
-            lane.keep(
-                key,
-                wire[2:],
-                reply.rests_on,
-                second=int(wall) if reply.dated else 0,
-                instances=reply.orders,
-                spread=spread,
-            )
+        lane.keep(
+            key,
+            wire[2:],
+            reply.rests_on,
+            second=int(wall) if reply.dated else 0,
+            instances=reply.orders if reply.answers else 1,
+            spread=spread,
+        )
         return wire
 
     def refuse(self, packet: bytes) -> bytes | None:
@@ -122,35 +132,67 @@ class Responder:
         self._metrics.unresolved += 1
         query = parse_query(packet)
         if isinstance(query, Rejected):
-            return query.reply
+            return self._reject(query)
         return self._encode(query, Reply(rcode=SERVFAIL, authoritative=False), tcp=False)
 
-    def _resolve(self, query: Query, context: Context) -> Reply:
+    def _reject(self, rejected: Rejected) -> bytes | None:
+        if rejected.reply is None:
+            self._metrics.dropped += 1
+        else:
+            self._metrics.resolved[rejected.reply[3] & 0xF] += 1
+        return rejected.reply
+
+    async def _respond_later(self, packet: bytes, query: Query, *, tcp: bool) -> bytes:
         try:
-            return self._resolver.resolve(query, context)
+            reply = await self._resolve_later(query)
         except RegistryError as error:
             log.debug("question not answered", error=str(error))
+            reply = Reply(rcode=SERVFAIL)
         except Exception:
             log.exception("question broke the resolver", qtype=query.qtype)
-        return Reply(rcode=SERVFAIL)
+            reply = Reply(rcode=SERVFAIL)
+        if self._recursors and reply.outside:
+            upstream = await self._recursors.relay(packet, tcp=tcp)
+            if upstream is not None:
+                self._metrics.relayed += 1
+                return upstream
+            self._metrics.unresolved += 1
+            reply = Reply(rcode=SERVFAIL, authoritative=False)
+        return self._encode(query, reply, tcp=tcp)
 
-    async def _relay(self, packet: bytes, query: Query, *, tcp: bool) -> bytes:
-        upstream = await self._recursors.relay(packet, tcp=tcp)
-        if upstream is not None:
-            self._metrics.relayed += 1
-            return upstream
-        self._metrics.unresolved += 1
-        failed = Reply(rcode=SERVFAIL, authoritative=False)
-        return self._encode(query, failed, tcp=tcp)
+    async def _resolve_later(self, query: Query) -> Reply:
+        """Resolve again and again, each time with what was missing the time before.
 
-    async def _chase(self, query: Query, reply: Reply, *, tcp: bool) -> bytes:
-        """Have the missing names looked up, then answer."""
+        Raises:
+            RegistryError: nobody can answer.
+        """
+        known: dict[Question, Answer] = {}
         outside: dict[Name, Sequence[Record]] = {}
-        for name in sorted(reply.missing)[:MAX_CHASED_NAMES]:
-            outside[name] = await self._recursors.chase(name)
-        found: Mapping[Name, Sequence[Record]] = outside
-        context = Context(self._shuffled, self._runtime.clock.wall(), found)
-        return self._encode(query, self._resolve(query, context), tcp=tcp)
+
+        def ask(question: Question) -> Answer:
+            answer = known.get(question)
+            if answer is None:
+                raise Unread(question)
+            return answer
+
+        clock = self._runtime.clock
+        until = clock.now() + HOLD
+        order = shuffled(self._runtime.rng)
+        reply = Reply(rcode=SERVFAIL)
+        for _ in range(MAX_ROUNDS):
+            try:
+                reply = self._resolver.resolve(query, Context(ask, order, clock.wall(), outside))
+            except Unread as unread:
+                known[unread.question] = await self._source.read(unread.question, until=until)
+                continue
+            missing = sorted(reply.missing) if self._recursors else ()
+            if not missing:
+                break
+            outside.update(dict.fromkeys(missing, ()))
+            chased = missing[:MAX_CHASED_NAMES]
+            found = await asyncio.gather(*map(self._recursors.chase, chased))
+            outside.update(zip(chased, found, strict=True))
+        return reply
 
     def _encode(self, query: Query, reply: Reply, *, tcp: bool) -> bytes:
         opt = b""

@@ -12,11 +12,12 @@ from typing_extensions import override
 
 from lictor.raft.runtime import Listener, Runtime
 
+from .lane import Lane
 from .metrics import DNSMetrics
 from .options import DNSOptions
 from .recursors import Recursors
-from .resolver import Registry
 from .responder import Later, Responder
+from .source import Registry
 from .wire import MAX_MESSAGE
 from .zone import Labels, Zone
 
@@ -81,11 +82,13 @@ class DNSServer:
         Raises:
             OSError: the address cannot be had.
         """
-        listener = await self._runtime.network.serve_stream(lambda: _Connection(self), host, port)
+        listener = await self._runtime.network.serve_stream(
+            lambda: _Connection(self, self._responder.tcp), host, port
+        )
         self._listeners.append(listener)
         bound = listener.address
         datagrams, transport, _ = await self._runtime.network.serve_datagrams(
-            lambda: _Datagrams(self), host, bound[1]
+            lambda: _Datagrams(self, self._responder.udp), host, bound[1]
         )
         self._listeners.append(datagrams)
         self._transports.append(transport)
@@ -135,7 +138,7 @@ class DNSServer:
     # -- for the protocols ------------------------------------------------------------------------
 
     def respond(self, packet: bytes, *, tcp: bool) -> bytes | Later | None:
-        """The reply to ``packet``, now or later."""
+        """The reply to ``packet``, which the lane does not have, now or later."""
         return self._responder.respond(packet, tcp=tcp)
 
     def wait_for(
@@ -194,8 +197,9 @@ async def _send_later(
 class _Datagrams(asyncio.DatagramProtocol):
     """The UDP side."""
 
-    def __init__(self, server: DNSServer) -> None:
+    def __init__(self, server: DNSServer, lane: Lane) -> None:
         self._server = server
+        self._find = lane.find
         self._transport: asyncio.DatagramTransport | None = None
 
     @override
@@ -206,6 +210,10 @@ class _Datagrams(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
         transport = self._transport
         if transport is None:
+            return
+        kept = self._find(data[2:])
+        if kept is not None:
+            transport.sendto(data[:2] + kept, addr)
             return
         reply = self._server.respond(data, tcp=False)
         if isinstance(reply, bytes):
@@ -220,8 +228,9 @@ class _Connection(asyncio.Protocol):
     Source: RFC 7766, sections 6.2.1.1 (pipelining) and 7 (out-of-order replies).
     """
 
-    def __init__(self, server: DNSServer) -> None:
+    def __init__(self, server: DNSServer, lane: Lane) -> None:
         self._server = server
+        self._find = lane.find
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._waiting = 0
@@ -274,7 +283,8 @@ class _Connection(asyncio.Protocol):
             packet = bytes(buffer[at + 2 : end])
             at = end
             self._server.used(self)
-            reply = self._server.respond(packet, tcp=True)
+            kept = self._find(packet[2:])
+            reply = packet[:2] + kept if kept else self._server.respond(packet, tcp=True)
             if isinstance(reply, bytes):
                 self._send(reply)
             elif reply is not None:

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 import msgspec
 
 MIB = 1024 * 1024
+
+
+class OnRemoval(Enum):
+    """What a leader does once it has applied a configuration in which it is no voter."""
+
+    HAND_OVER = "hand over"
+    """Lead on, without proposals, until a voter has everything; then ask that one to stand.
+
+    A leader that stepped down at once could keep a log that is longer than that of every voter,
+    and an old configuration in their eyes still needs its vote: nobody could ever be elected.
+    """
+    STEP_DOWN = "step down"
+    STAY = "stay"
 
 
 class CoreConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +39,7 @@ class CoreConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_committed_bytes: int = 4 * MIB
     """How much one Ready hands out to be applied."""
     max_uncommitted_bytes: int = 32 * MIB
-    step_down_on_removal: bool = True
+    on_removal: OnRemoval = OnRemoval.HAND_OVER
     validate_changes: bool = True
     lease_reads: bool = True
     """A leader answers reads on its lease, so no follower may forget it at will."""

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 
-from .config import CoreConfig
+from .config import CoreConfig, OnRemoval
 from .errors import NotLeader
 from .leadership import Leadership
 from .log import Log
@@ -112,6 +112,7 @@ class Core:
         self.election_elapsed = 0
         self.election_timeout = 0
         self._boot_left = config.boot_ticks
+        self._is_dismissed = False
         self._votes: dict[int, bool] = {}
         self._messages: list[AnyMessage] = []
         self._after_persist: list[AnyMessage] = []
@@ -137,7 +138,24 @@ class Core:
     @property
     def is_promotable(self) -> bool:
         """Whether it may stand for election."""
-        return self.id in self.configuration.all_voters and self.log.pending_snapshot is None
+        if self.log.pending_snapshot is not None:
+            return False
+        return self.id in self.configuration.all_voters or self._must_hand_over()
+
+    def _must_hand_over(self) -> bool:
+        """Whether it is no voter, but may have what the voters cannot be elected without.
+
+        A leader that crashed between its own removal and handing over may have the longest log.
+        Voters that have not heard of the removal still need its vote, which their shorter logs
+        cannot get. So it stands itself, before the voters it knows, to hand over at once. Whoever
+        has a leader refuses it, and that leader says goodbye.
+        """
+        return (
+            self.config.on_removal is OnRemoval.HAND_OVER
+            and bool(self.configuration.voters)
+            and self.log.last_index > self.log.committed
+            and not self._is_dismissed
+        )
 
     # -- inputs --------------------------------------------------------------------------------
 
@@ -148,7 +166,10 @@ class Core:
         self.election_elapsed += 1
         leadership = self.leadership
         if leadership is None:
-            if self.is_promotable and self.election_elapsed >= self.election_timeout:
+            timeout = self.election_timeout
+            if self.id not in self.configuration.all_voters:
+                timeout *= 3  # voters first
+            if self.is_promotable and self.election_elapsed >= timeout:
                 self.election_elapsed = 0
                 if self._boot_left == 0 or self.is_sole_voter:
                     self.campaign()
@@ -295,6 +316,7 @@ class Core:
         if ready.snapshot is not None and log.pending_snapshot is ready.snapshot:
             log.pending_snapshot = None
             log.apply_to(ready.snapshot.index)
+            self.switch_configuration(ready.snapshot.configuration)
         if ready.committed:
             last = ready.committed[-1].index
             if last > log.applied:
@@ -313,6 +335,7 @@ class Core:
     def switch_configuration(self, configuration: Configuration) -> Configuration:
         """Take ``configuration`` as the applied one."""
         self.configuration = configuration
+        self._is_dismissed = False
         if self.leadership is not None:
             self.leadership.configuration_changed()
         return configuration
@@ -518,13 +541,13 @@ class Core:
         log = self.log
         if snapshot.index <= log.committed:
             return False
-        if self.id not in snapshot.configuration.members:
-            return False
+        # the snapshot may be older than the change that added this member: it is taken all the same
         if log.matches(snapshot.index, snapshot.term):
             log.commit_to(snapshot.index)
             return False
+        # its configuration counts from its installation on: a write that is in flight may still
+        # hand out committed entries, which are applied to the configuration before it
         log.restore(snapshot)
-        self.switch_configuration(snapshot.configuration)
         return True
 
     def _acknowledge(self, leader: int, index: int) -> None:
@@ -544,6 +567,7 @@ class Core:
         self.add_read(ReadState(message.context, message.index))
 
     def _on_goodbye(self, message: Goodbye) -> None:
+        self._is_dismissed = True
         self.become_follower(message.term, None)
 
     def _lead_append_reply(self, message: AppendReply) -> None:

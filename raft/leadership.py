@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from .config import OnRemoval
 from .errors import Busy, ChangeRefused, InvalidChange, NotLeader
 from .membership import ChangeSet, apply_change_set, encode
 from .messages import (
@@ -55,6 +56,8 @@ class Leadership:
         self.pending_change = last  # D2
         self.uncommitted_bytes = 0
         self.transferee: int | None = None
+        self.is_retiring = core.id not in core.configuration.all_voters
+        """It is no voter any more, and looks for one that can take over."""
         self.heartbeat_elapsed = 0
         self.reads = ReadRounds()
         self._early_reads: list[tuple[int, int]] = []
@@ -90,7 +93,7 @@ class Leadership:
             Busy: leadership is being transferred, or too much is uncommitted.
         """
         core = self._core
-        if core.id not in self.progress:
+        if core.id not in self.progress or self.is_retiring:
             raise NotLeader(None)
         if self.transferee is not None:  # D3
             raise Busy("leadership is being transferred")
@@ -257,10 +260,10 @@ class Leadership:
                 self.progress[member] = self._new_progress(
                     next_index=max(core.log.last_index, 1), active=True
                 )
-        if core.id not in core.configuration.all_voters and core.config.step_down_on_removal:
+        self.is_retiring = core.id not in core.configuration.all_voters
+        if self.is_retiring and core.config.on_removal is OnRemoval.STEP_DOWN:
             core.become_follower(core.term, None)
-            return
-        if core.id not in core.configuration.all_voters or not core.configuration.voters:
+        if self.is_retiring and core.config.on_removal is not OnRemoval.HAND_OVER:
             return
         if self.maybe_commit():
             self.broadcast_append()
@@ -294,6 +297,20 @@ class Leadership:
         if self.heartbeat_elapsed >= self._core.config.heartbeat_ticks:
             self.heartbeat_elapsed = 0
             self.broadcast_heartbeat()
+            if self.is_retiring and self._core.config.on_removal is OnRemoval.HAND_OVER:
+                self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Ask a voter that has everything to stand; another one each time, as some may be gone."""
+        core = self._core
+        last = core.log.last_index
+        able = [
+            member
+            for member in core.configuration.all_voters
+            if self.progress[member].match == last and self.progress[member].active
+        ]
+        if able and core.log.committed == last:
+            core.send(TimeoutNow(core.id, able[self.reads.round % len(able)], core.term))
 
     def broadcast_heartbeat(self) -> None:
         """Start a round of heartbeats. The commit index never exceeds what a follower holds."""

@@ -160,7 +160,7 @@ class MemoryStorage:
 
     def install_snapshot(self, header: SnapshotHeader, hard: HardState) -> None:
         """Replace everything by ``header``."""
-        chunks = self._unkept.pop((header.term, header.index))
+        chunks = self._unkept.pop((header.term, header.index)) if header.size else ()
 
         def write(state: _State) -> None:
             state.log.clear()
@@ -173,6 +173,11 @@ class MemoryStorage:
     def read_snapshot(self, header: SnapshotHeader) -> Iterator[bytes]:
         """The records of a snapshot."""
         return iter(self._live.snapshots[header.index][1])
+
+    def snapshot_piece(self, header: SnapshotHeader, offset: int, size: int) -> bytes:
+        """Bytes of a snapshot as they are sent; fewer than ``size`` at its end."""
+        content = b"".join(self._live.snapshots[header.index][1])
+        return content[offset : offset + size]
 
     def checkpoint(self) -> None:
         """Nothing is to be tidied up."""

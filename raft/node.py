@@ -24,7 +24,7 @@ from prometheus_client import CollectorRegistry
 
 from .config import RaftConfig
 from .core import Core, Ready
-from .errors import Busy, EntryTooLarge, NotLeader, OutcomeUnknown, RaftError
+from .errors import Busy, EntryTooLarge, NotLeader, OutcomeUnknown, RaftError, StorageError
 from .log import Log
 from .membership import ChangeSet, Configuration
 from .messages import (
@@ -38,8 +38,10 @@ from .messages import (
     SnapshotOffer,
 )
 from .metrics import RaftMetrics
+from .progress import ProgressState
 from .runtime import Runtime
 from .storage import Recovered, Storage
+from .transport import Receiver
 
 T = TypeVar("T")
 log = structlog.get_logger("raft")
@@ -50,6 +52,8 @@ STEP_AT_ONCE = 1_024
 """Messages stepped in one turn."""
 SPACE_CHECK_INTERVAL = 5.0
 """Seconds between two looks at the free space of the disk."""
+SNAPSHOT_PATIENCE = 10.0
+"""Seconds without a request after which a follower is offered its snapshot again."""
 IDLE_BEFORE_CHECKPOINT = 1.0
 """Seconds without a write after which the storage may tidy up."""
 
@@ -73,6 +77,9 @@ class StateMachine(Protocol):
 class Transport(Protocol):
     """How messages reach the other members."""
 
+    def attach(self, receiver: Receiver) -> None:
+        """Work for ``receiver``, whose id is known now."""
+
     def send(self, messages: Sequence[AnyMessage]) -> None:
         """Queue ``messages``, in order per receiver. They may be lost; never raises."""
 
@@ -82,6 +89,9 @@ class Transport(Protocol):
         Raises:
             OSError: it could not be had.
         """
+
+    async def close(self) -> None:
+        """Close every stream."""
 
 
 class _Read:
@@ -139,6 +149,8 @@ class Node:
         self._snapshot: SnapshotHeader | None = None
         self._snapshotting = False
         self._fetching = False
+        self._serving: dict[int, float] = {}
+        self._introduced: dict[int, str] = {}
         self._new_reads: list[_Read] = []
         self._reads: dict[int, list[_Read]] = {}
         self._read_context = 0
@@ -187,6 +199,8 @@ class Node:
                 leads.set()
 
         self.on_leadership(watch)
+        if self._transport is not None:
+            self._transport.attach(self)
         # what is known to be committed is applied before anybody campaigns: it may change who votes
         self._driver = self._loop.create_task(self._run(), name="raft")
         self._spawn(self._tick())
@@ -210,11 +224,12 @@ class Node:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if not self.failed.done():
-            if self._unsaved is not None:
-                hard = self._unsaved
-                await self._on_disk(lambda: self._storage.save(hard, []))
-            await self._on_disk(self._storage.close)
+        if self._transport is not None:
+            await self._transport.close()
+        if self._unsaved is not None and not self.failed.done():
+            hard = self._unsaved
+            await self._on_disk(lambda: self._storage.save(hard, []))
+        await self._on_disk(self._storage.close)
         self._give_up(OutcomeUnknown("the server is stopping"))
         self._announce(leads=False)
 
@@ -310,7 +325,33 @@ class Node:
     def unreachable(self, member: int) -> None:
         """What was sent to ``member`` last may be lost."""
         self._core.report_unreachable(member)
+        if member not in self._serving:
+            self._core.report_snapshot(member, installed=False)  # the offer may be lost, too
         self._wake.set()
+
+    def address_of(self, member: int) -> str | None:
+        """``host:port`` of ``member``, if the configuration knows it."""
+        return self._core.configuration.address(member) or self._introduced.get(member)
+
+    def introduce(self, member: int, address: str) -> None:
+        """``member`` listens at ``address``: known before any configuration says so."""
+        self._introduced[member] = address
+
+    async def snapshot_piece(
+        self, member: int, header: SnapshotHeader, offset: int, size: int
+    ) -> bytes:
+        """Bytes of a snapshot that ``member`` fetches.
+
+        Raises:
+            StorageError: there is no such snapshot any more.
+        """
+        if self._snapshot is None or (header.index, header.term) != (
+            self._snapshot.index,
+            self._snapshot.term,
+        ):
+            raise StorageError(f"there is no snapshot at {header.index} any more")
+        self._serving[member] = self._clock.now()
+        return await self._on_disk(lambda: self._storage.snapshot_piece(header, offset, size))
 
     async def read_index(self) -> int:
         """An index that every write acknowledged before this call is at or below, applied here.
@@ -429,7 +470,7 @@ class Node:
                 self._send(self._core.take_messages())
                 self._answer_reads()
                 await self._wake.wait()
-            if self._write is not None:
+            if self._write is not None and not self.failed.done():
                 await self._finish_write(self._write)
         except Exception as error:  # noqa: BLE001 - whatever it is, this member must not go on
             self._fail(error)
@@ -571,9 +612,23 @@ class Node:
         for context, reads in list(self._reads.items()):
             if now - reads[0].started > self._config.election_timeout:
                 self._new_reads.extend(self._reads.pop(context))  # asked again: it may be lost
+        self._give_up_snapshots(now)
         if now >= self._next_space_check:
             self._next_space_check = now + SPACE_CHECK_INTERVAL
             self._spawn(self._look_after_disk(now))
+
+    def _give_up_snapshots(self, now: float) -> None:
+        """Probe a follower again that was offered a snapshot and does not fetch it."""
+        leadership = self._core.leadership
+        if leadership is None:
+            self._serving.clear()
+            return
+        for member, progress in leadership.progress.items():
+            if progress.state is not ProgressState.SNAPSHOT:
+                self._serving.pop(member, None)
+            elif now - self._serving.setdefault(member, now) > SNAPSHOT_PATIENCE:
+                del self._serving[member]
+                leadership.snapshot_ended(member, installed=False)
 
     async def _look_after_disk(self, now: float) -> None:
         storage = self._storage
@@ -812,7 +867,11 @@ class Node:
         if self.failed.done():
             return
         self._closing = True
-        log.error("member ended itself", error=str(error), exc_info=error)
+        log.error(
+            "member ended itself",
+            error=str(error),
+            exc_info=None if isinstance(error, RaftError) else error,
+        )
         self._announce(leads=False)
         self._give_up(OutcomeUnknown(f"the server failed: {error}"))
         for task in self._tasks:

@@ -154,6 +154,20 @@ class SnapshotFiles:
         """
         return _records(self.path(header), header)
 
+    def piece(self, header: SnapshotHeader, offset: int, size: int) -> bytes:
+        """Bytes of the file as it is, to be sent; fewer than ``size`` at its end.
+
+        Raises:
+            CorruptStorage: the file cannot be read.
+        """
+        path = self.path(header)
+        try:
+            with path.open("rb") as stream:
+                stream.seek(offset)
+                return stream.read(size)
+        except OSError as error:
+            raise CorruptStorage(f"snapshot {path.name} cannot be read ({error})") from error
+
     def remove_all_but(self, kept: Iterable[SnapshotHeader]) -> None:
         """Remove every file that is none of ``kept``, and what was left unfinished."""
         names = {file_name(header.index, header.term) for header in kept}

@@ -90,6 +90,9 @@ class Storage(Protocol):
     def read_snapshot(self, header: SnapshotHeader) -> Iterator[bytes]:
         """The records of a snapshot. Their borders are not those of the writes."""
 
+    def snapshot_piece(self, header: SnapshotHeader, offset: int, size: int) -> bytes:
+        """Bytes of a snapshot as they are sent; fewer than ``size`` at its end."""
+
     def checkpoint(self) -> None:
         """Tidy up while nothing else is to do."""
 
@@ -289,7 +292,8 @@ class SqliteStorage:
         def write(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM log")
             db.execute("DELETE FROM snapshot")
-            self._insert_snapshot(db, header, file=self._files.path(header).name)
+            file = self._files.path(header).name if header.size else ""
+            self._insert_snapshot(db, header, file=file)
             self._write_hard(db, hard)
 
         self._transact(write)
@@ -299,6 +303,10 @@ class SqliteStorage:
     def read_snapshot(self, header: SnapshotHeader) -> Iterator[bytes]:
         """The records of a snapshot. Their borders are not those of the writes."""
         return self._files.read(header) if header.size else iter(())
+
+    def snapshot_piece(self, header: SnapshotHeader, offset: int, size: int) -> bytes:
+        """Bytes of a snapshot as they are sent; fewer than ``size`` at its end."""
+        return self._files.piece(header, offset, size)
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database file, as far as that needs no waiting."""

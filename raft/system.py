@@ -14,6 +14,7 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from .runtime import Listener, Runtime
+from .system_datagrams import BatchedNetwork
 
 T = TypeVar("T")
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.BaseProtocol)
@@ -233,5 +234,5 @@ def system_runtime() -> Runtime:
         clock=SystemClock(),
         rng=Random(int.from_bytes(os.urandom(32), "big")),  # noqa: S311 - keys use `secrets`
         disk=SystemDisk(),
-        network=SystemNetwork(),
+        network=BatchedNetwork(SystemNetwork()),
     )

@@ -15,6 +15,15 @@ from typing import Any, Final
 
 import msgspec
 
+from .filter import (
+    CATALOG_SERVICE_FIELDS,
+    CHECK_FIELDS,
+    HEALTH_FIELDS,
+    NODE_FIELDS,
+    SERVICE_FIELDS,
+    Fields,
+    compile_filter,
+)
 from .records import CRITICAL, PASSING, CheckServiceNode, HealthCheck, Node, ServiceInstance
 from .shapes import (
     CatalogService,
@@ -149,6 +158,43 @@ class FindAddress(Question, frozen=True):
     """Who has an IP address. Value: ``Node``, else ``CatalogService``, else ``None``."""
 
     address: str
+
+
+class Filtered(Question, frozen=True):
+    """A question of :data:`FILTERS`, and of its answer what an expression holds true of.
+
+    Raises:
+        Refused: when asked: the expression cannot be read, or does not fit.
+    """
+
+    question: Question
+    expression: str
+
+
+FILTERS: Final[dict[type[Question], Fields]] = {
+    ServiceInstances: CATALOG_SERVICE_FIELDS,
+    ServiceHealth: HEALTH_FIELDS,
+    ListNodes: NODE_FIELDS,
+    NodeServices: SERVICE_FIELDS,
+    ListNodeServices: SERVICE_FIELDS,
+    NodeChecks: CHECK_FIELDS,
+    ServiceChecks: CHECK_FIELDS,
+    ChecksInState: CHECK_FIELDS,
+}
+"""What an expression may select by, for each question whose answer can be filtered."""
+
+
+def _filtered(view: View, question: Filtered) -> object:
+    fields = FILTERS[type(question.question)]
+    value: Any = ask(view, question.question)
+    matches = compile_filter(question.expression, fields)
+    if isinstance(value, NodeWithServices):
+        kept = {name: service for name, service in value.services.items() if matches(service)}
+        return NodeWithServices(node=value.node, services=kept)
+    if isinstance(value, NodeServiceList):
+        services = tuple(filter(matches, value.services)) if value.services is not None else None
+        return NodeServiceList(node=value.node, services=services)
+    return [row for row in value if matches(row)] if value is not None else None
 
 
 def _read_key(view: View, question: ReadKey) -> Any:
@@ -366,6 +412,7 @@ ASK: Final[dict[type[Question], Callable[[View, Any], object]]] = {
     ListSessions: _list_sessions,
     ListIntentions: _list_intentions,
     FindAddress: _find_address,
+    Filtered: _filtered,
 }
 """One row per question; ``tests/registry/test_queries.py`` proves that none is missing."""
 

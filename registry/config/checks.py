@@ -219,7 +219,7 @@ def _mesh(config: AgentConfig) -> Iterator[str]:
         yield from _leaf_complaints(connect.ca_config)
     for at, entry in enumerate(config.config_entries.bootstrap):
         kind = entry.get("kind", entry.get("Kind", ""))
-        if kind not in _CONFIG_ENTRIES:
+        if not isinstance(kind, str) or kind not in _CONFIG_ENTRIES:
             yield f"config_entries.bootstrap[{at}]: invalid config entry kind: {kind}"
 
 

@@ -6,7 +6,7 @@ text. Everything wrong with one file is told at once, in the words of Consul's d
 
 from __future__ import annotations
 
-import math
+import sys
 from typing import Any
 
 from lictor.registry.errors import InvalidConfig
@@ -147,7 +147,7 @@ class _Decoder:
             case "bool" if isinstance(value, bool):
                 return value
             case "float" if isinstance(value, int | float) and not isinstance(value, bool):
-                return float(value) if abs(value) < _LARGEST else math.copysign(math.inf, value)
+                return max(-sys.float_info.max, min(sys.float_info.max, value)) + 0.0
             case "int" | "unsigned" if isinstance(value, int | float) and not isinstance(
                 value, bool
             ):

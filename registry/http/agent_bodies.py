@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from lictor.registry import records
 from lictor.registry.agent.definitions import (
     AddressDefinition,
     CheckDefinition,
@@ -79,4 +80,7 @@ declare(WeightsDefinition, Shape(name="Weights"))
 declare(AddressDefinition, Shape(name="ServiceAddress"))
 declare(ProxyDefinition, Shape(name="", custom=True, strict=True, snake=True))
 declare(UpstreamDefinition, Shape(name="", custom=True, strict=True, snake=True))
+declare(records.MeshGateway, Shape(name="MeshGatewayConfig"))
+declare(records.Expose, Shape(name="ExposeConfig"))
+declare(records.ExposePath, Shape(name="ExposePath", custom=True, strict=True, snake=True))
 declare(ConnectDefinition, Shape(name="", custom=True, strict=False, snake=True))

@@ -6,6 +6,7 @@ Some records are decoded as they are; for those only the Go side is declared her
 from __future__ import annotations
 
 from lictor.registry import records
+from lictor.registry.agent.definitions import ProxyDefinition
 from lictor.registry.records import Duration, Record
 
 from .gojson import Shape, Uint, declare
@@ -58,7 +59,7 @@ class ServiceBody(Record, frozen=True, kw_only=True):
     socket_path: str = ""
     weights: records.Weights | None = None
     enable_tag_override: bool = False
-    proxy: records.Proxy
+    proxy: ProxyDefinition | None = None
     connect: records.Connect
     create_index: Uint = Uint(0)
     modify_index: Uint = Uint(0)
@@ -89,6 +90,8 @@ class DeregisterBody(Record, frozen=True, kw_only=True):
     node: str = ""
     service_id: str = ""
     check_id: str = ""
+    address: str = ""
+    """Taken and ignored, as Consul does."""
     token: str = ""
 
 
@@ -98,12 +101,10 @@ declare(ServiceBody, Shape(name="NodeService"))
 declare(
     RegisterBody, Shape(name="RegisterRequest", member_types={"checks": "structs.HealthChecks"})
 )
-declare(DeregisterBody, Shape(name="", whole="structs.DeregisterRequest"))
+declare(
+    DeregisterBody,
+    Shape(name="", custom=True, whole="struct { Address string; *structs.Alias }"),
+)
 declare(records.Weights, Shape(name="Weights"))
 declare(records.ServiceAddress, Shape(name="ServiceAddress"))
-declare(records.Proxy, Shape(name="ConnectProxyConfig", custom=True, strict=True, snake=True))
-declare(records.Upstream, Shape(name="Upstream", custom=True, strict=True, snake=True))
-declare(records.MeshGateway, Shape(name="MeshGatewayConfig"))
-declare(records.Expose, Shape(name="ExposeConfig"))
-declare(records.ExposePath, Shape(name="ExposePath", custom=True, strict=True, snake=True))
 declare(records.Connect, Shape(name="ServiceConnect", custom=True, strict=False))

@@ -18,7 +18,7 @@ from aiohttp import web
 from lictor.registry.answers import Answer
 from lictor.registry.commands import Command
 from lictor.registry.errors import RegistryError, TooLarge
-from lictor.registry.queries import Question
+from lictor.registry.queries import FILTERS, Filtered, Question
 
 from . import options
 from .errors import Stated, status_of
@@ -60,7 +60,7 @@ class Dispatcher:
 
     async def __call__(self, request: web.BaseRequest) -> WireResponse:
         """The response to ``request``."""
-        target = request.message.path
+        target = request.raw_path
         if "://" in target.partition("?")[0]:  # absolute form, as to a proxy
             parts = urlsplit(target)
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -138,7 +138,7 @@ class Dispatcher:
 
     async def _evaluate(self, route: Route, request: Request) -> tuple[Reply, Answer | None]:
         """What the handler decided, carried out; with the answer it rests on alone, if any."""
-        if route.blocking:
+        if route.blocking or route.reads_options:
             request.read_options  # noqa: B018 - its errors come before the handler's
         if route.namespaced:
             options.refuse_namespace(request.query, request.headers)
@@ -159,12 +159,14 @@ class Dispatcher:
         server = self._around.server
         read = request.read_options
         options.check_datacenter(request.query, self._around.config.datacenter)
+        question = ask.question
+        expression = request.query.get("filter")
+        if expression and type(question) in FILTERS:
+            question = Filtered(question, expression)
         if read.plain and read.mode == "default" and server.may_answer():
-            answer = server.ask(ask.question)
+            answer = server.ask(question)
         else:
-            answer = await server.read(
-                ask.question, mode=read.mode, index=read.index, wait=read.wait
-            )
+            answer = await server.read(question, mode=read.mode, index=read.index, wait=read.wait)
         reply = ask.present(answer) if ask.present else Reply(200, answer.body, JSON)
         headers = index_headers(
             answer.index, known_leader=server.known_leader, last_contact=server.last_contact

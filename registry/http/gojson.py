@@ -82,6 +82,7 @@ class _Where(msgspec.Struct, frozen=True):
 
     def misfit(self, value: Value, go_type: str) -> InvalidJson:
         """The error for a value of another type."""
+        go_type = self.go_type or go_type
         target = f"Go struct field {self.struct}.{'.'.join(self.path)}" if self.path else "Go value"
         return InvalidJson(f"json: cannot unmarshal {_kind(value)} into {target} of type {go_type}")
 
@@ -207,10 +208,12 @@ def _is_base64(char: str) -> bool:
 
 
 def _duration(value: Value, _: _Where) -> int | None:
-    """Text or nanoseconds; Consul silently passes over every other type."""
+    """Text or nanoseconds; Consul silently takes every other type for zero."""
+    if value is None:
+        return None
     if isinstance(value, Number):
         return int(float(value))
-    return durations.parse_ns(value) if isinstance(value, str) else None
+    return durations.parse_ns(value) if isinstance(value, str) else 0
 
 
 def _lock_delay(value: Value, where: _Where) -> int | None:
@@ -241,7 +244,7 @@ def _sequence_plan(origin: type[Any], item_type: Any) -> _Plan:
         if value is None:
             return None
         if not isinstance(value, list):
-            raise where.misfit(value, where.go_type or go_type)
+            raise where.misfit(value, go_type)
         inside = msgspec.structs.replace(where, go_type="") if where.go_type else where
         items = (item.convert(part, inside) for part in value)
         return origin(item.zero() if part is None else part for part in items)

@@ -192,4 +192,4 @@ def uuid_problem(text: str) -> str:
     bad = next((char for char in digits if char not in "0123456789abcdefABCDEF"), "")
     if bad:
         return f"Invalid UUID: encoding/hex: invalid byte: U+{ord(bad):04X} '{bad}'"
-    return "" if hyphens == UUID_HYPHENS else "UUID must have 4 hyphens"
+    return "Input (without hyphens) must be even length" if len(digits) % 2 else ""

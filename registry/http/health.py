@@ -11,7 +11,7 @@ from lictor.registry.queries import (
 )
 
 from .errors import bad_request
-from .options import node_meta
+from .options import check_datacenter, node_meta
 from .outcomes import Ask, Reply
 from .request import Request
 from .routes import RouteTable
@@ -60,6 +60,7 @@ def list_ingress_health(request: Request) -> Ask:
 
 def _service_health(request: Request, *, connect: bool) -> ServiceHealth:
     name = request.required(MISSING_SERVICE)
+    check_datacenter(request.query, request.config.datacenter)  # before ?passing, as Consul does
     return ServiceHealth(
         name,
         tags=tuple(request.query.all("tag")),

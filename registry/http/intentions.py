@@ -255,14 +255,17 @@ def _ends(request: Request) -> tuple[str, str]:
             message = f"required query parameter '{name}' not set"
             raise Refused(message)
     query = request.query
-    return _service_name(query.get("source")), _service_name(query.get("destination"))
+    return (
+        _service_name(query.get("source"), "source"),
+        _service_name(query.get("destination"), "destination"),
+    )
 
 
-def _service_name(text: str) -> str:
-    """The service in ``name`` or ``namespace/name``."""
+def _service_name(text: str, parameter: str = "name") -> str:
+    """The service in ``name`` or ``namespace/name``, the value of ``parameter``."""
     namespace, slash, name = text.partition("/")
     if "/" in name:
-        message = f"name \"{text}\" is invalid: input can contain at most one '/'"
+        message = f"{parameter} \"{text}\" is invalid: input can contain at most one '/'"
         raise Refused(message)
     return name if slash else namespace
 

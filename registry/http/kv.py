@@ -70,12 +70,19 @@ def _present_raw(answer: Answer) -> Reply:
     return Reply(200, answer.value.value or b"", "text/plain", RAW_HEADERS)
 
 
-@route("PUT", "/v1/kv/{key}", acl="key:write", namespaced=False, body_limit="kv_max_value_size")
+@route(
+    "PUT",
+    "/v1/kv/{key}",
+    acl="key:write",
+    reads_options=True,
+    namespaced=False,
+    body_limit="kv_max_value_size",
+)
 def write_key(request: Request) -> AnyCommand:
     """Write one key; ``?cas``, ``?acquire`` and ``?release`` make it conditional."""
     query = request.query
-    key = request.required(MISSING_KEY)
     refuse_namespace(query, request.headers)
+    key = request.required(MISSING_KEY)
     _refuse_conflict(request, "cas", "acquire", "release")
     flags = request.number("flags") if "flags" in query else 0
     if "cas" in query:
@@ -96,13 +103,13 @@ def write_key(request: Request) -> AnyCommand:
     return command
 
 
-@route("DELETE", "/v1/kv/{key}", acl="key:write", namespaced=False)
+@route("DELETE", "/v1/kv/{key}", acl="key:write", reads_options=True, namespaced=False)
 def delete_key(request: Request) -> AnyCommand:
     """Delete one key; ``?recurse`` all keys with the prefix, ``?cas`` only an unchanged one."""
     query = request.query
+    refuse_namespace(query, request.headers)
     if "recurse" not in query:
         request.required(MISSING_KEY)
-    refuse_namespace(query, request.headers)
     _refuse_conflict(request, "recurse", "cas")
     if "recurse" in query:
         command: AnyCommand = DeleteTree(prefix=request.rest)
@@ -119,7 +126,7 @@ def delete_key(request: Request) -> AnyCommand:
 def _refuse_conflict(request: Request, *names: str) -> None:
     """Refuse more than one of ``names``."""
     if sum(name in request.query for name in names) > 1:
-        message = f"Conflicting flags: {request.query.encoded()}\n"
+        message = f"Conflicting flags: {request.query.encoded()}"
         raise Stated(400, message)
 
 

@@ -17,8 +17,10 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Final, Protocol
 
+import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
@@ -31,6 +33,8 @@ if sys.version_info >= (3, 12):
     from typing import override
 else:
     from typing_extensions import override  # comes with aiohttp there
+
+log = structlog.get_logger("http")
 
 MAX_KEY: Final = 2048
 """Bytes of the longest head that is kept."""
@@ -270,6 +274,8 @@ class Connection(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """What is no HTTP is answered as Go answers it, and ends the connection."""
+        if status != HTTPStatus.BAD_REQUEST:
+            log.error("request failed", exc_info=exc)
         self.close()
         return malformed(status)
 

@@ -85,23 +85,19 @@ def waiting(query: Query) -> tuple[float, int]:
 
 
 def _consistency(query: Query) -> tuple[Mode, float]:
-    mode: Mode = "default"
     max_stale = 0.0
-    if "stale" in query:
-        mode = "stale"
-    if "consistent" in query:
-        if mode == "stale":
-            raise bad_request("Cannot specify ?stale with ?consistent, conflicting semantics.")
-        mode = "consistent"
     if text := query.get("max_stale"):
         try:
             max_stale = durations.parse(text)
         except durations.InvalidDuration as error:
             message = f"Invalid max_stale value {quoted(text)}"
             raise bad_request(message) from error
-        if max_stale > 0 and mode == "default":
-            mode = "stale"
-    return mode, max_stale
+    stale = "stale" in query or max_stale > 0
+    if "consistent" not in query:
+        return ("stale" if stale else "default"), max_stale
+    if stale:
+        raise bad_request("Cannot specify ?stale with ?consistent, conflicting semantics.")
+    return "consistent", max_stale
 
 
 def _check_cache_control(header: str) -> None:
@@ -129,13 +125,13 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def check_datacenter(query: Query, datacenter: str) -> None:
-    """Refuse a data centre other than ours, in any letter case.
+    """Refuse a data centre other than ours.
 
     Raises:
         UnknownDatacenter: there is no way to it.
     """
     wanted = query.get("dc") or query.get("datacenter")
-    if wanted and wanted.lower() != datacenter.lower():
+    if wanted and wanted != datacenter:
         raise UnknownDatacenter("No path to datacenter")
 
 

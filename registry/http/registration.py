@@ -6,10 +6,14 @@ applied.
 
 from __future__ import annotations
 
+from string import hexdigits
 from typing import Final
 
+import msgspec
+
 from lictor.registry import durations
-from lictor.registry.agent.validation import listed, meta_problem
+from lictor.registry.agent.definitions import ConnectDefinition, ServiceDefinition, node_service
+from lictor.registry.agent.validation import kind_problems, listed, meta_problem
 from lictor.registry.commands import DeregisterEntity, RegisterEntity
 from lictor.registry.errors import Refused
 from lictor.registry.records import (
@@ -20,14 +24,15 @@ from lictor.registry.records import (
     HealthCheck,
     Node,
     NodeService,
+    Proxy,
 )
 
 from .bodies import CheckBody, DefinitionBody, DeregisterBody, RegisterBody, ServiceBody
 
 UUID_LENGTH: Final = 36
+UUID_HYPHENS: Final = (8, 13, 18, 23)
 
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 - refused, not bound
-_GATEWAYS: Final = frozenset({"mesh-gateway", "terminating-gateway"})
 
 
 def registration(body: RegisterBody, datacenter: str) -> RegisterEntity:
@@ -75,15 +80,19 @@ def deregistration(body: DeregisterBody, datacenter: str) -> DeregisterEntity:
 
 
 def _check_datacenter(wanted: str, datacenter: str) -> None:
-    if wanted and wanted.lower() != datacenter.lower():
+    if wanted and wanted != datacenter:
         raise Refused("No path to datacenter")
 
 
 def _check_uuid(text: str) -> None:
     if len(text) != UUID_LENGTH:
         raise Refused("Bad node ID: uuid string is wrong length")
-    if not UUID_TEXT.fullmatch(text):
+    if any(text[place] != "-" for place in UUID_HYPHENS):
         raise Refused("Bad node ID: uuid is improperly formatted")
+    if not UUID_TEXT.fullmatch(text):
+        bad = next((char for char in text.replace("-", "") if char not in hexdigits), "-")
+        message = f"Bad node ID: encoding/hex: invalid byte: U+{ord(bad):04X} '{bad}'"
+        raise Refused(message)
 
 
 def _service(body: ServiceBody, node: str) -> NodeService:
@@ -91,7 +100,16 @@ def _service(body: ServiceBody, node: str) -> NodeService:
         raise Refused("Must provide service name with ID")
     if body.address in _WILDCARDS:
         raise Refused("Invalid service address")
-    _check_kind(body)
+    said = ServiceDefinition(
+        kind=body.kind,
+        name=body.service,
+        port=body.port,
+        socket_path=body.socket_path,
+        proxy=body.proxy,
+        connect=ConnectDefinition(native=body.connect.native),
+    )
+    if problems := kind_problems(said):
+        raise Refused(listed(problems))
     if not body.service:
         raise Refused(
             "failed inserting service: failed inserting service: object missing primary index"
@@ -117,29 +135,24 @@ def _service(body: ServiceBody, node: str) -> NodeService:
         # observed: a weight that DNS could not use makes the whole pair the default
         weights=weights if weights and weights.passing > 0 else DEFAULT_WEIGHTS,
         enable_tag_override=body.enable_tag_override,
-        proxy=body.proxy,
+        proxy=_proxy(said),
         connect=body.connect,
         create_index=0,
         modify_index=0,
     )
 
 
-def _check_kind(body: ServiceBody) -> None:
-    """Refuse a proxy or gateway that could take no traffic."""
-    problems: list[str] = []
-    if body.kind == "connect-proxy":
-        if not body.proxy.destination_service_name:
-            problems.append(
-                "Proxy.DestinationServiceName must be non-empty for Connect proxy services"
-            )
-        if not body.port and not body.socket_path:
-            problems.append("Port must be set for a Connect proxy")
-        if body.connect.native:
-            problems.append("A Proxy cannot also be Connect Native, only typical services")
-    elif body.kind in _GATEWAYS and not body.port:
-        problems.append(f"Port must be non-zero for a {body.kind}")
-    if problems:
-        raise Refused(listed(problems))
+def _proxy(said: ServiceDefinition) -> Proxy:
+    """What was said of the proxy; unlike an agent, the catalogue adds nothing to it."""
+    proxy = node_service(said).proxy
+    upstreams = said.proxy.upstreams if said.proxy and said.proxy.upstreams else ()
+    return msgspec.structs.replace(
+        proxy,
+        upstreams=tuple(
+            msgspec.structs.replace(upstream, destination_type=as_said.destination_type)
+            for upstream, as_said in zip(proxy.upstreams, upstreams, strict=True)
+        ),
+    )
 
 
 def _check(body: CheckBody, node: str) -> HealthCheck:

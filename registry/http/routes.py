@@ -31,6 +31,8 @@ class Route:
     acl: str
     """What the token must be allowed, ``resource:access``; empty for nothing."""
     blocking: bool
+    reads_options: bool
+    """Whether read options are looked at although nothing is read by them, as Consul does."""
     namespaced: bool
     """Whether it refuses a namespace; some endpoints of Consul 1.8 never look for one."""
     body_limit: str
@@ -62,6 +64,7 @@ class RouteTable:
         *,
         acl: str = "",
         blocking: bool = False,
+        reads_options: bool = False,
         namespaced: bool = True,
         body_limit: str = "max_body_size",
         since: str = "1.8",
@@ -76,6 +79,7 @@ class RouteTable:
                     handler=handler,
                     acl=acl,
                     blocking=blocking,
+                    reads_options=reads_options,
                     namespaced=namespaced,
                     body_limit=body_limit,
                     group=self,

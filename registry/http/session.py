@@ -62,7 +62,7 @@ declare(
         name="",
         custom=True,
         whole="struct { LockDelay interface {}; *structs.Alias }",
-        member_types={"checks": "[]types.CheckID"},
+        member_types={"checks": "[]types.CheckID", "behavior": "structs.SessionBehavior"},
     ),
 )
 

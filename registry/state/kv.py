@@ -43,6 +43,8 @@ def lock_key(tx: Transaction, command: LockKey) -> bool:
         Refused: there is no such session.
     """
     session = command.session
+    if tx.state.lock_delays.get(command.key, 0) > tx.time:
+        return False  # before the session is looked at: its end is what began the delay
     if not UUID_TEXT.fullmatch(session):
         raise Refused("failed session lookup: index error: UUID must be 36 characters")
     if session not in tx.state.sessions.rows:
@@ -53,8 +55,6 @@ def lock_key(tx: Transaction, command: LockKey) -> bool:
         _write(tx, command, session=session, lock_index=old.lock_index)
         return True
     if old is not None and old.session:
-        return False
-    if tx.state.lock_delays.get(command.key, 0) > tx.time:
         return False
     _write(tx, command, session=session, lock_index=(old.lock_index if old else 0) + 1)
     return True

@@ -5,10 +5,10 @@
 #   get_peers.sh --summary  say whether the tests had it
 #
 # It comes from whichever Debian mirror this machine's apt already uses, through a private apt
-# state: nothing is installed and nothing of the system is changed. CONSUL_BINARY names another one.
+# state: nothing is installed and nothing of the system is changed. CONSUL_ORACLE names another one.
 set -euo pipefail
 
-peer=${CONSUL_BINARY:-${XDG_CACHE_HOME:-$HOME/.cache}/lictor-peers/consul}
+peer=${CONSUL_ORACLE:-${XDG_CACHE_HOME:-$HOME/.cache}/lictor-peers/consul}
 
 usable() { [[ -x $peer ]] && "$peer" version >/dev/null 2>&1; }
 
@@ -27,7 +27,7 @@ if [[ ${1:-} == --summary ]]; then
 fi
 
 usable && exit 0
-[[ -z ${CONSUL_BINARY:-} ]] || missing "CONSUL_BINARY=$peer does not run"
+[[ -z ${CONSUL_ORACLE:-} ]] || missing "CONSUL_ORACLE=$peer does not run"
 command -v apt-get >/dev/null || missing "this system has no apt"
 # head closes the pipe early, so pipefail must not see apt-get's complaint about it
 mirrors=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null) || mirrors=

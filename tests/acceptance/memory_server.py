@@ -11,6 +11,8 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+import msgspec
+
 from lictor.raft.runtime import Runtime
 from lictor.raft.system import system_runtime
 from lictor.registry.answers import Answer
@@ -167,7 +169,10 @@ class MemoryAgent:
     def __init__(self, *, runtime: Runtime | None = None, agent: Any = None, **config: Any) -> None:
         self.runtime = replace(runtime or system_runtime(), rng=Random(7))
         self.server = MemoryServer(self.runtime)
-        self.server.apply(RegisterEntity(node=NODE, service=CONSUL, checks=(SERF,)))
+        # as a server comes up: the leader notes the node, the agent completes it
+        bare = msgspec.structs.replace(NODE, tagged_addresses=None, meta=None)
+        self.server.apply(RegisterEntity(node=bare, service=CONSUL, checks=(SERF,)))
+        self.server.apply(RegisterEntity(node=NODE))
         self.config = HTTPConfig(
             **{
                 "node_name": NODE.name,

@@ -99,7 +99,7 @@ def lictor_command() -> list[str]:
 
 def consul_binary() -> str | None:
     """The real Consul, or ``None`` where ``get_peers.sh`` could not fetch one."""
-    named = os.environ.get("CONSUL_BINARY")
+    named = os.environ.get("CONSUL_ORACLE")
     if named:
         return named
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")

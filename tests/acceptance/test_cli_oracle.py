@@ -11,6 +11,7 @@ import difflib
 import re
 import shlex
 import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -29,6 +30,9 @@ MASKS = [
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<id>"),
     (re.compile(r"((?:Create|Modify|Lock)Index\"?:? *)\d+"), r"\1<n>"),
     (re.compile(r"\w+day, \d\d-\w\w\w-\d\d \d\d:\d\d:\d\d UTC"), "<instant>"),
+    (re.compile(r"unverified\.\S+:"), "unverified:"),
+    (re.compile(r"(Size         )\d+|(Index        )\d+|(to index )\d+"), r"\1\2\3<n>"),
+    (re.compile(r"\d+-\d+-\d{13}"), "<snapshot>"),
     (re.compile(r"lookup (\S+) on \S+:"), r"lookup \1:"),
 ]
 
@@ -44,8 +48,8 @@ def masked(text: bytes) -> str:
     shown = text.decode(errors="surrogateescape")
     for pattern, replacement in MASKS:
         shown = pattern.sub(replacement, shown)
-    # behind a wrong flag both list their flags, each in its own words
-    return shown.partition("Usage:\n")[0]
+    # help, and the list of flags behind a wrong one, are in each one's own words
+    return re.sub(r"Usage:.*", "Usage", shown, flags=re.DOTALL)
 
 
 def shown(lines, outcomes):
@@ -359,4 +363,410 @@ def test_intentions(play):
         intention delete cli-a cli-zz
         intention delete cli-a cli-b
         intention delete '*' cli-b
+    """)
+
+
+def test_membership(play, address):
+    play("""
+        join
+        join 127.0.0.1:1 127.0.0.1:2
+        join -http-addr=127.0.0.1:1 x y
+        leave x
+        leave -http-addr=127.0.0.1:1
+        force-leave
+        force-leave x
+        force-leave x y
+        force-leave -prune x
+        force-leave -http-addr=127.0.0.1:1 x
+        reload
+        reload -http-addr=127.0.0.1:1
+        monitor -log-level=bad
+        monitor -http-addr=127.0.0.1:1
+    """)
+
+
+def test_keyring(play, address, tmp_path):
+    second = subprocess.check_output([consul.BINARY, "keygen"], text=True).strip()
+    play(f"""
+        keyring
+        keyring -list
+        keyring -list-primary
+        keyring -list -local-only
+        keyring -list -relay-factor=7
+        keyring -list -use=x
+        keyring -install=x
+        keyring -install=x -local-only
+        keyring -use=x
+        keyring -remove=x
+        keyring -list -http-addr=127.0.0.1:1
+        keyring -install={second}
+        keyring -remove={second}
+    """)
+
+
+def test_maint(play):
+    play("""
+        !services register -name=mm
+        maint
+        maint -enable -disable
+        maint -reason=x
+        maint -disable -reason=x
+        maint -service=x
+        maint -enable -service=x
+        maint -enable -reason=testing
+        maint -enable -service=mm -reason="a b"
+        maint
+        maint -disable
+        maint -disable -service=mm
+        maint -http-addr=127.0.0.1:1
+        maint -enable -http-addr=127.0.0.1:1
+        maint -disable -service=mm -http-addr=127.0.0.1:1
+        maint x
+        !services deregister -id=mm
+    """)
+
+
+def test_rtt(play):
+    play("""
+        rtt
+        rtt a b c
+        rtt n1
+        rtt n1 n1
+        rtt n1 zz
+        rtt zz yy
+        rtt -wan n1.dc1 n1.dc1
+        rtt -wan n1
+        rtt -wan zz.dc1 n1.dc1
+        rtt -wan n1.dc1 n1.dc7
+        rtt -http-addr=127.0.0.1:1 n1 n1
+        rtt -http-addr=127.0.0.1:1 n1
+    """)
+
+
+def test_event(play):
+    play("""
+        event
+        event -name=x
+        event -name=x pay
+        event -name=x a b
+        event -name=x -tag=t
+        event -name=x -service=[
+        event -name=x -node=(
+        event -name=x -node=*
+        event -name=x -http-addr=127.0.0.1:1
+    """)
+
+
+def test_operator(play):
+    play("""
+        operator raft list-peers
+        operator raft list-peers -stale x
+        operator raft list-peers -http-addr=127.0.0.1:1
+        operator raft remove-peer
+        operator raft remove-peer -address=x -id=y
+        operator raft remove-peer -address=x
+        operator raft remove-peer -id=y
+        operator raft remove-peer -id=y -http-addr=127.0.0.1:1
+        operator autopilot get-config
+        operator autopilot get-config -http-addr=127.0.0.1:1
+        operator autopilot set-config
+        operator autopilot set-config -cleanup-dead-servers=false -max-trailing-logs=99
+        operator autopilot set-config -last-contact-threshold=1m30s -server-stabilization-time=5s
+        operator autopilot set-config -min-quorum=3
+        operator autopilot get-config
+        operator autopilot set-config -cleanup-dead-servers=x
+        operator autopilot set-config -max-trailing-logs=x
+        operator autopilot set-config -last-contact-threshold=x
+        operator autopilot set-config -last-contact-threshold=200ms -server-stabilization-time=10s
+        operator autopilot set-config -cleanup-dead-servers=true -max-trailing-logs=250
+        operator autopilot set-config -min-quorum=0
+        operator autopilot get-config
+    """)
+
+
+ENTRIES = {
+    "sd.hcl": 'Kind = "service-defaults"\nName = "lweb"\nProtocol = "http"\n',
+    "sr.json": """{"kind":"service-resolver","name":"lweb","connect_timeout":"7s",
+        "subsets":{"v1":{"filter":"Service.Meta.version == v1"}},
+        "failover":{"*":{"datacenters":["dc2"]}}}""",
+    "pd.hcl": """kind = "proxy-defaults"
+        name = "global"
+        config { local_connect_timeout_ms = 1000  handshake_timeout_ms = 10000 }
+        mesh_gateway { mode = "local" }
+        expose { checks = true
+          paths = [{ path = "/m", local_path_port = 1, listener_port = 2, protocol = "http" }]
+        }""",
+    "ig.hcl": """Kind = "ingress-gateway"
+        Name = "ig"
+        TLS { Enabled = true }
+        Listeners = [{ Port = 8080
+          Protocol = "http"
+          Services = [{ Name = "lweb"
+            Hosts = ["a.b"] }] }]""",
+    "bogus.json": '{"kind":"bogus"}',
+    "nokind.json": '{"name":"bogus"}',
+    "key.json": '{"kind":"service-defaults","name":"x","Bad":1}',
+    "cut.json": '{"kind":"service-defaults","name":"x"',
+    "word.hcl": "kind\n",
+    "duration.json": '{"kind":"service-resolver","name":"x","connect_timeout":"zz"}',
+    "splits.json": '{"kind":"service-splitter","name":"x","splits":[]}',
+    "empty.json": "",
+}
+
+
+def test_config(play, tmp_path):
+    for name, text in ENTRIES.items():
+        (tmp_path / name).write_text(text)
+    play("""
+        config read
+        config read -kind=service-defaults
+        config read -kind=service-defaults -name=x
+        config list
+        config list -kind=bogus
+        config list -kind=service-defaults
+        config write
+        config write a b
+        config write /nope
+        config write sd.hcl
+        config write sr.json
+        config write pd.hcl
+        config write ig.hcl
+        config read -kind=service-defaults -name=lweb
+        config read -kind=proxy-defaults -name=global
+        config read -kind=ingress-gateway -name=ig
+        config list -kind=service-defaults
+        config write -cas sd.hcl
+        config write -cas -modify-index=1 sd.hcl
+        config write -modify-index=1 sd.hcl
+        config write bogus.json
+        config write nokind.json
+        config write key.json
+        config write cut.json
+        config write word.hcl
+        config write splits.json
+        config write empty.json
+        config write -http-addr=127.0.0.1:1 sd.hcl
+        config read -http-addr=127.0.0.1:1 -kind=service-defaults -name=lweb
+        config list -http-addr=127.0.0.1:1 -kind=service-defaults
+        config delete
+        config delete -kind=service-defaults
+        config delete -kind=bogus -name=x
+        config delete -kind=service-defaults -name=nosuch
+        config delete -kind=service-defaults -name=lweb
+        config delete -http-addr=127.0.0.1:1 -kind=service-defaults -name=lweb
+        config delete -kind=ingress-gateway -name=ig
+        config delete -kind=service-resolver -name=lweb
+        config delete -kind=proxy-defaults -name=global
+        config delete -kind=service-defaults -name=lweb
+    """)
+
+
+def test_snapshot(play, tmp_path):
+    (tmp_path / "junk").write_text("junk")
+    play("""
+        snapshot save
+        snapshot save a b
+        snapshot save /nope/x
+        snapshot save x.snap
+        snapshot save x.snap
+        snapshot save -http-addr=127.0.0.1:1 y.snap
+        snapshot inspect
+        snapshot inspect a b
+        snapshot inspect /nope
+        snapshot inspect x.snap
+        snapshot inspect junk
+        snapshot restore
+        snapshot restore a b
+        snapshot restore /nope
+        snapshot restore junk
+        snapshot restore -http-addr=127.0.0.1:1 x.snap
+    """)
+    (tmp_path / "cut").write_bytes((tmp_path / "x.snap").read_bytes()[:400])
+    play("""
+        snapshot inspect cut
+        snapshot restore cut
+        snapshot restore x.snap
+    """)
+
+
+def test_watch(play):
+    # what a service or a check looks like is the server's to say; ours prints that as it is
+    play("""
+        !kv put wk v
+        !kv put wk2 v
+        watch
+        watch -type=bogus
+        watch -type=key
+        watch -type=key -key=nosuch
+        watch -http-addr=127.0.0.1:1 -type=key -key=nosuch
+        watch -type=key -key=wk
+        watch -type=key -key=wk -prefix=x
+        watch -type=keyprefix
+        watch -type=keyprefix -prefix=wk
+        watch -type=keyprefix -prefix=nosuch/
+        watch -type=services
+        watch -type=nodes
+        watch -type=service
+        watch -type=service -service=nosuch
+        watch -type=service -service=consul -tag=x -passingonly=true
+        watch -type=checks -state=critical
+        watch -type=checks -service=consul
+        watch -type=checks -service=consul -state=passing
+        watch -type=event -name=nosuch
+        watch -type=services -key=x
+        watch -type=services -passingonly=x
+        watch -type=services -passingonly
+        watch -type=connect_roots
+        watch -type=key -key=wk 'cat; exit 3'
+        watch -type=key -key=wk 'echo $CONSUL_INDEX | tr 0-9 N; exit 1'
+        watch -type=key -key=wk -shell=false sh -c 'cat; exit 4'
+        watch -type=key -key=wk -shell=false /nope
+        watch -type=key -key=nosuch 'cat; kill -9 $$'
+        !kv delete -recurse wk
+    """)
+
+
+def test_lock(play):
+    play("""
+        lock
+        lock p
+        lock -n=0 p ls
+        lock -timeout=bad p ls
+        lock -n=bad p ls
+        lock -http-addr=127.0.0.1:1 p ls
+        lock -verbose lk 'env | grep CONSUL_LOCK; echo hi'
+        lock -verbose -n=2 lk2 'echo hi'
+        lock lk 'exit 5'
+        lock -child-exit-code lk 'exit 5'
+        lock -shell=false lk /nope
+        lock -shell=false -child-exit-code lk /nope
+        lock -shell=false lk echo a 'b  c'
+        lock lk echo a 'b  c'
+        lock lk cat
+        lock /lead 'echo hi'
+        !kv put other/.lock x
+        lock -timeout=2s other 'echo hi'
+        lock -n=2 -timeout=2s other 'echo hi'
+        !kv delete other/.lock
+        kv get -keys -separator= ''
+    """)
+
+
+def both_ways(other):
+    """A command line of ours or theirs that holds a lock while the other is tried."""
+    ours = [sys.executable, "-m", "lictor.cli.main"]
+    return (ours, [consul.BINARY]) if other == "theirs" else ([consul.BINARY], ours)
+
+
+@pytest.mark.parametrize("second", ["ours", "theirs"])
+@pytest.mark.parametrize(
+    ("first", "then", "complaint"),
+    [
+        ("lk", "-timeout=1s lk", "Shutdown triggered or timeout during lock acquisition"),
+        ("-n=2 lk", "-n=3 -timeout=1s lk", "semaphore limit conflict (lock: 2, local: 3)"),
+        (
+            "-n=2 lk",
+            "-timeout=1s lk",
+            "Lock acquisition failed: Existing key does not match lock use",
+        ),
+    ],
+)
+def test_each_respects_the_others_locks(address, monkeypatch, second, first, then, complaint):
+    monkeypatch.setenv("CONSUL_HTTP_ADDR", address)
+    holder, contender = both_ways(second)
+    held = subprocess.Popen(
+        [*holder, "lock", "-pass-stdin", *first.split(), "echo held; cat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with held:
+        assert held.stdout.readline() == "held\n"
+        tried = subprocess.run(
+            [*contender, "lock", *then.split(), "echo never"],
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        held.stdin.close()
+        assert held.wait(timeout=30) == 0
+    assert (tried.returncode, tried.stdout) == (1, "")
+    assert complaint in tried.stderr
+
+
+def test_a_child_is_told_to_end_when_its_lock_is_lost(address, monkeypatch):
+    monkeypatch.setenv("CONSUL_HTTP_ADDR", address)
+    script = "trap 'echo told; exit 1' TERM; echo held; sleep 60 & wait"
+    held = subprocess.Popen(
+        [*both_ways("ours")[1], "lock", "lost", script], stdout=subprocess.PIPE, text=True
+    )
+    with held:
+        assert held.stdout.readline() == "held\n"
+        subprocess.run(
+            [consul.BINARY, "kv", "delete", "lost/.lock"], check=True, capture_output=True
+        )
+        assert held.stdout.readline() == "told\n"
+        assert held.wait(timeout=30) == 0
+
+
+def test_a_watch_runs_its_child_after_each_change(address, monkeypatch):
+    monkeypatch.setenv("CONSUL_HTTP_ADDR", address)
+    watch = subprocess.Popen(
+        [*both_ways("ours")[1], "watch", "-type=key", "-key=changing", "cat"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with watch:
+        assert watch.stdout.readline() == "null\n"
+        for value, encoded in (("1", "MQ=="), ("2", "Mg==")):
+            subprocess.run(
+                [consul.BINARY, "kv", "put", "changing", value], check=True, capture_output=True
+            )
+            assert f'"Value":"{encoded}"' in watch.stdout.readline()
+        subprocess.run([consul.BINARY, "kv", "delete", "changing"], check=True, capture_output=True)
+        assert watch.stdout.readline() == "null\n"
+        watch.terminate()
+
+
+CONFIGURATIONS = {
+    "ok.hcl": 'data_dir = "/tmp/x"',
+    "warned.hcl": 'data_dir = "/tmp/x" server = true bootstrap = true',
+    "bogus.hcl": "bogus = 1",
+    "port.hcl": 'data_dir = "/tmp/x" ports { http = 99999 }',
+    "word.txt": "x",
+    "json.conf": '{"data_dir": "/tmp/x"}',
+}
+
+
+def test_validate(play, tmp_path):
+    for name, text in CONFIGURATIONS.items():
+        (tmp_path / name).write_text(text)
+    play("""
+        validate
+        validate -quiet
+        validate nope
+        validate ok.hcl
+        validate warned.hcl
+        validate -quiet warned.hcl
+        validate -quiet ok.hcl
+        validate bogus.hcl
+        validate -quiet bogus.hcl
+        validate word.txt
+        validate port.hcl
+        validate json.conf
+        validate -config-format=json json.conf
+        validate -config-format=bad json.conf
+        validate ok.hcl warned.hcl
+        validate -bogus
+    """)
+
+
+def test_debug_refuses_what_makes_no_sense(play):
+    play("""
+        debug -duration=1s
+        debug -interval=1s
+        debug -duration=10s
+        debug -capture=zz
+        debug -http-addr=127.0.0.1:1
+        debug -duration=x
     """)

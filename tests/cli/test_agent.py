@@ -88,6 +88,10 @@ def test_warnings_are_printed_and_handed_on(lictor, started):
         (["-dev", "x", "-server"], "==> Unexpected extra arguments: [x -server]\n"),
         (["-server"], "==> data_dir cannot be empty\n"),
         (
+            ["-dev", "-log-level", "zzz"],
+            "==> Invalid log level: zzz. Valid log levels are: [TRACE DEBUG INFO WARN ERR ERROR]\n",
+        ),
+        (
             ["-config-file", "nosuch.hcl"],
             "==> config: Open failed on nosuch.hcl. open nosuch.hcl: no such file or directory\n",
         ),

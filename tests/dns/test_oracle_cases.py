@@ -5,10 +5,9 @@ A row is a question, the rcode, how many records each section has, and the answe
 
 import pytest
 from dnslib import QTYPE
+from dnsworld.world import World, flags, short
 
 from lictor.dns.options import DNSOptions, SOAOptions
-
-from .world import World, flags, short
 
 SOA_TEXT = "SOA ns.consul. hostmaster.consul. 1700000100 3600 600 86400 0"
 NS_TEXT = "NS n1.node.dc1.consul."
@@ -171,13 +170,6 @@ ROWS = [
         (2, 0, 0),
         ["A 10.0.0.2", "CNAME selfc.service.consul."],
     ),
-    (
-        "loop1.service.consul",
-        "A",
-        NOERROR,
-        (3, 0, 0),
-        ["CNAME loop1.service.consul.", *["CNAME loop2.service.consul."] * 2],
-    ),
     # -- health
     ("critsvc.service.consul", "A", NXDOMAIN, (0, 1, 0), []),
     ("ncsvc.service.consul", "A", NXDOMAIN, (0, 1, 0), []),
@@ -203,6 +195,15 @@ def test_answers_as_the_oracle_does(name, qtype, rcode, counts, answers, tcp):
     if rcode == NXDOMAIN:
         assert short(reply.auth) == [SOA_TEXT]
     assert all(record.ttl == 0 for record in (*reply.rr, *reply.auth, *reply.ar))
+
+
+def test_a_loop_of_aliases_just_stops():
+    one, two = "CNAME loop1.service.consul.", "CNAME loop2.service.consul."
+    reply = World().ask("loop1.service.consul")
+    assert short(reply.rr) == [one, two, two]  # the limit of plain UDP
+    reply = World().ask("loop1.service.consul", tcp=True)
+    assert short(reply.rr) == [one, one, two, two]
+    assert reply.header.rcode == NOERROR
 
 
 @pytest.mark.parametrize("name", ["www.example.com", "", "fooconsul"])
@@ -351,7 +352,7 @@ SUBNET = b"\0\x08\0\x07\0\1\x18\0\1\2\3"
 
 
 def test_the_clients_subnet_is_echoed_with_scope_zero():
-    from .world import question
+    from dnsworld.world import question
 
     packet = question("web.service.consul", edns=1232, options=SUBNET)
     assert World().send(packet).endswith(SUBNET)

@@ -5,15 +5,14 @@ import contextlib
 
 import pytest
 from dnslib import DNSRecord
+from dnsworld.loopback import HandClock, loopback_runtime
+from dnsworld.world import FixtureRegistry, flags, question, shared_registry, short
 from prometheus_client import CollectorRegistry
 
 from lictor.dns.metrics import DNSMetrics
 from lictor.dns.options import DNSOptions
 from lictor.dns.server import IDLE_TIMEOUT, DNSServer
 from lictor.registry.errors import NoLeader
-
-from .loopback import HandClock, loopback_runtime
-from .world import FixtureRegistry, flags, question, shared_registry, short
 
 
 class Client(asyncio.DatagramProtocol):
@@ -155,16 +154,47 @@ async def test_a_peer_that_does_not_read_is_not_read_from():
         assert len(server._connections) == 1
 
 
-async def test_no_leader_is_a_server_failure():
+async def test_without_a_leader_answers_may_be_stale():
     registry = FixtureRegistry()
     registry.error = NoLeader("No cluster leader")
+    registry.may = False
     async with serving(registry=registry) as (_, address), udp_client(address) as client:
-        failed = DNSRecord.parse(await client.ask(question("web.service.consul", edns=1232)))
+        reply = DNSRecord.parse(await client.ask(question("web.service.consul", edns=1232)))
+    assert len(reply.rr) == 2
+    assert registry.reads == ["stale"]
+
+
+@pytest.mark.parametrize(
+    ("options", "contact"),
+    [(DNSOptions(allow_stale=False), 0.0), (DNSOptions(max_stale=5.0), 5.5)],
+    ids=["not allowed", "too stale"],
+)
+async def test_without_a_leader_a_question_waits_seven_seconds_for_one(options, contact):
+    registry = FixtureRegistry()
+    registry.error = NoLeader("No cluster leader")
+    registry.may = False
+    registry.last_contact = contact
+    clock = HandClock()
+    async with (
+        serving(registry=registry, options=options, clock=clock) as (_, address),
+        udp_client(address) as client,
+    ):
+        asking = asyncio.ensure_future(client.ask(question("web.service.consul", edns=1232)))
+        started = clock.now()
+        while not asking.done():
+            await asyncio.sleep(0)
+            clock.advance(0.01)
+        waited = clock.now() - started
+        failed = DNSRecord.parse(asking.result())
+
         registry.error = None
+        registry.may = True
         answered = DNSRecord.parse(await client.ask(question("web.service.consul", edns=1232)))
+    assert waited >= 7.0
+    assert set(registry.reads) == {"default"}
     assert (failed.header.rcode, flags(failed)) == (2, "qr aa rd")
-    assert not (failed.rr)
-    assert not (failed.auth)
+    assert not failed.rr
+    assert not failed.auth
     assert len(answered.rr) == 2
 
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from random import Random
 
-from lictor.raft.config import CoreConfig
+from lictor.raft.config import CoreConfig, OnRemoval
 from lictor.raft.core import Core, Role
 from lictor.raft.errors import Busy, ChangeRefused, NotLeader
 from lictor.raft.log import Log
@@ -203,7 +203,9 @@ class World:
                 max_inflight_bytes=unlimited,
                 max_committed_bytes=int(case.option("max-committed-size-per-ready", unlimited)),
                 max_uncommitted_bytes=unlimited,
-                step_down_on_removal=case.flag("step-down-on-removal"),
+                on_removal=OnRemoval.STEP_DOWN
+                if case.flag("step-down-on-removal")
+                else OnRemoval.STAY,
                 lease_reads=case.option("read-only") == "lease-based",
                 validate_changes=not case.flag("disable-conf-change-validation"),
             )

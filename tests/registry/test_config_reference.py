@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from lictor.registry.config.agent import AgentConfig
 from lictor.registry.config.debug import debug_config
 from lictor.registry.config.keys import table
@@ -44,6 +46,7 @@ TEXT = {
 }
 
 
+@pytest.mark.slow
 def test_every_setting_is_read_into_the_field_of_its_name():
     # Alone, some would break a rule; together with these they do not.
     needs = {

@@ -7,9 +7,11 @@ import pytest
 from lictor.registry import queries
 from lictor.registry.answers import Answers, encode_json
 from lictor.registry.commands import DeregisterEntity, RegisterEntity, SetKey
+from lictor.registry.errors import Refused
 from lictor.registry.queries import (
     ASK,
     ChecksInState,
+    Filtered,
     FindAddress,
     ListKeys,
     ListNodes,
@@ -171,3 +173,13 @@ def test_big_bodies_push_out_the_oldest(log):
     for answer in kept:
         assert answer.body
     assert [answer.live for answer in kept] == [False, True, True, True]
+
+
+def test_an_expression_keeps_what_it_holds_true_of(log):
+    kept = value(log, Filtered(ServiceHealth("web"), 'Service.ID == "w2"'))
+    assert [entry.service.id for entry in kept] == ["w2"]
+    of_node = value(log, Filtered(NodeServices("A"), "Service == Web"))
+    assert list(of_node.services) == ["w1"]
+    assert value(log, Filtered(NodeServices("nope"), "Service == Web")) is None
+    with pytest.raises(Refused, match="Selector"):
+        value(log, Filtered(ListNodes(), "Bogus == 1"))

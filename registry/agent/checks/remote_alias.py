@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -56,4 +55,4 @@ async def follow_remote(
                     if check.service_id in {"", rules.alias_service} and check.check_id != check_id
                 )
             )
-        await asyncio.sleep(0)  # a read that does not wait must not keep the loop
+        await clock.sleep(0)  # a read that does not wait must not keep the loop

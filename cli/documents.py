@@ -1,4 +1,4 @@
-"""Files written in HCL or JSON, as plain Python values."""
+"""Files written in HCL or JSON, as plain values. HCL's blocks keep their own type."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def parse_json(text: str) -> Any:
 
 
 def parse_hcl(text: str) -> dict[str, Any]:
-    """The attributes and blocks of an HCL text. A block is a list with one dict for each time.
+    """The items of an HCL text; see :func:`lictor.registry.hcl.parse`.
 
     Raises:
         ValueError: the text is not HCL; the reason has the line and column.
     """
-    from lictor.registry.hcl import MalformedHCL, parse  # only for those who have HCL
+    from lictor.registry.hcl import MalformedHCL, parse
 
     try:
         return parse(text)

@@ -24,10 +24,20 @@ class FixtureRegistry:
         self.answers = Answers(self.state)
         self.may = True
         self.error = None
+        self.stale_error = None
+        self.last_contact = 0.0
+        self.reads = []
 
     def ask(self, question):
         if self.error:
             raise self.error
+        return self.answers.get(question)
+
+    async def read(self, question, *, mode="default"):
+        self.reads.append(mode)
+        error = self.stale_error if mode == "stale" else self.error
+        if error:
+            raise error
         return self.answers.get(question)
 
     def may_answer(self):
