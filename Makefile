@@ -15,8 +15,8 @@ export PYTHONSAFEPATH := 1
 help:  ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
 
-demo: $(STAMP)  ## One agent, two services with health checks, DNS, HTTP and an intention; Ctrl-C ends it
-	@$(BIN)/lictor demo
+demo: $(STAMP)  ## One agent, two services with health checks, DNS and an intention; Ctrl-C ends it
+	@$(BIN)/lictor demo $(ARGS)
 
 test: $(STAMP)  ## Everything that must pass: format, lint, types, imports, tests
 	@tests/acceptance/get_peers.sh || true
@@ -39,7 +39,7 @@ bench: $(STAMP)  ## Our agent and a real Consul side by side (ARGS=--quick for a
 
 soak: $(STAMP)  ## Longer random runs: more Hypothesis examples, more crash rounds (SEED=n)
 	LICTOR_SOAK=1 $(BIN)/pytest -n auto --dist loadfile --timeout 1800 -p no:cacheprovider \
-		--hypothesis-seed=$(SEED) tests/raft tests/registry tests/acceptance/test_kill.py
+		--hypothesis-seed=$(SEED) tests/raft tests/registry tests/dns tests/acceptance/test_kill.py
 
 lock: $(STAMP)  ## Write requirements.lock from a clean environment with the newest versions that fit
 	rm -rf $(VENV)-lock
