@@ -6,15 +6,51 @@ Source: members and their order as a real Consul 1.8.7 printed them.
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from lictor.registry.answers import encode_json
-from lictor.registry.records import Connect, HealthCheck, NodeService, Proxy, Record, Weights
+from lictor.registry.records import (
+    Connect,
+    Expose,
+    HealthCheck,
+    MeshGateway,
+    NodeService,
+    Proxy,
+    Record,
+    Weights,
+)
 from lictor.registry.records import ServiceAddress as Address
 
 from .definitions import PROXY_KINDS
+
+
+class AgentUpstream(Record, frozen=True, kw_only=True):
+    """An upstream; unlike the catalogue, the agent leaves out what is empty."""
+
+    destination_type: str
+    destination_namespace: str = ""
+    destination_name: str
+    datacenter: str = ""
+    local_bind_address: str = ""
+    local_bind_port: int = 0
+    config: dict[str, Any] | None = None
+    mesh_gateway: MeshGateway
+
+
+class AgentProxy(Record, frozen=True, kw_only=True):
+    """What a proxy of this agent stands for."""
+
+    destination_service_name: str = ""
+    destination_service_id: str = ""
+    local_service_address: str = ""
+    local_service_port: int = 0
+    mode: str = ""
+    config: dict[str, Any] | None = None
+    upstreams: tuple[AgentUpstream, ...] = ()
+    mesh_gateway: MeshGateway
+    expose: Expose
 
 
 class AgentService(Record, frozen=True, kw_only=True):
@@ -33,7 +69,7 @@ class AgentService(Record, frozen=True, kw_only=True):
     enable_tag_override: bool
     content_hash: str = ""
     """Only where one instance is asked for; 16 hexadecimal digits that change with the rest."""
-    proxy: Proxy | None = None
+    proxy: AgentProxy | None = None
     connect: Connect | None = None
 
 
@@ -65,7 +101,7 @@ ZERO_DEFINITION: Final = ZeroDefinition(
 
 
 class LocalHealthCheck(Record, frozen=True, kw_only=True):
-    """A check in local health: without type and tags."""
+    """A check in local health: without type, and with the tags as they were registered."""
 
     node: str
     check_id: str = msgspec.field(name="CheckID")
@@ -75,7 +111,7 @@ class LocalHealthCheck(Record, frozen=True, kw_only=True):
     output: str
     service_id: str
     service_name: str
-    service_tags: None
+    service_tags: tuple[str, ...] | None
     type: str
     definition: ZeroDefinition
     create_index: int
@@ -104,8 +140,34 @@ def agent_service(record: NodeService) -> AgentService:
         tagged_addresses=record.tagged_addresses or None,
         weights=record.weights,
         enable_tag_override=record.enable_tag_override,
-        proxy=record.proxy if record.kind in PROXY_KINDS else None,
+        proxy=_proxy(record.proxy) if record.kind in PROXY_KINDS else None,
         connect=record.connect if record.connect.native else None,
+    )
+
+
+def _proxy(proxy: Proxy) -> AgentProxy:
+    return AgentProxy(
+        destination_service_name=proxy.destination_service_name,
+        destination_service_id=proxy.destination_service_id,
+        local_service_address=proxy.local_service_address,
+        local_service_port=proxy.local_service_port,
+        mode=proxy.mode,
+        config=proxy.config,
+        upstreams=tuple(
+            AgentUpstream(
+                destination_type=upstream.destination_type,
+                destination_namespace=upstream.destination_namespace,
+                destination_name=upstream.destination_name,
+                datacenter=upstream.datacenter,
+                local_bind_address=upstream.local_bind_address,
+                local_bind_port=upstream.local_bind_port,
+                config=upstream.config,
+                mesh_gateway=upstream.mesh_gateway,
+            )
+            for upstream in proxy.upstreams
+        ),
+        mesh_gateway=proxy.mesh_gateway,
+        expose=proxy.expose,
     )
 
 
@@ -126,7 +188,7 @@ def local_health_check(check: HealthCheck) -> LocalHealthCheck:
         output=check.output,
         service_id=check.service_id,
         service_name=check.service_name,
-        service_tags=None,
+        service_tags=check.service_tags,
         type="",
         definition=ZERO_DEFINITION,
         create_index=0,
