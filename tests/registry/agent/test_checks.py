@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import ssl
+from contextlib import suppress
 
 import msgspec
 import pytest
@@ -588,3 +589,16 @@ def test_cutting_never_splits_a_character():
 
 def test_every_type_that_is_asked_for_is_run():
     assert {kind for kind, _ in CHECK_TYPES} == {*RUN, "alias"}
+
+
+async def test_a_command_whose_check_is_cancelled_is_killed_and_reaped(tmp_path):
+    started = tmp_path / "pid"
+    command = ("/bin/sh", "-c", f"echo $$ > {started}; exec sleep 60")
+    run = asyncio.create_task(RealScripts(SystemClock()).run(command, timeout=30.0, keep=100))
+    while not started.exists() or not started.read_text().strip():
+        await asyncio.sleep(0.001)
+    run.cancel()
+    with suppress(asyncio.CancelledError):
+        await run
+    with pytest.raises(ProcessLookupError):  # not even a zombie is left
+        os.kill(int(started.read_text()), 0)
