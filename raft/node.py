@@ -50,6 +50,8 @@ APPLY_AT_ONCE = 256
 """Entries handed to the state machine in one call."""
 STEP_AT_ONCE = 1_024
 """Messages stepped in one turn."""
+INBOX_LIMIT = 16 * STEP_AT_ONCE
+"""Messages that may wait to be stepped."""
 SPACE_CHECK_INTERVAL = 5.0
 """Seconds between two looks at the free space of the disk."""
 SNAPSHOT_PATIENCE = 10.0
@@ -352,10 +354,12 @@ class Node:
 
     def step(self, messages: Iterable[AnyMessage]) -> None:
         """Take in messages from peers, in the order they came."""
+        if self._closing:
+            return
         for message in messages:
             if isinstance(message, SnapshotOffer):
                 self._consider_offer(message)
-            else:
+            elif len(self._inbox) < INBOX_LIMIT:  # beyond it they are lost, and sent again
                 self._inbox.append(message)
         self._wake.set()
 
