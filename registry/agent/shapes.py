@@ -13,25 +13,43 @@ import msgspec
 from lictor.registry.answers import encode_json
 from lictor.registry.records import (
     Connect,
+<<<<<<< HEAD
+=======
+    Expose,
+>>>>>>> http
     HealthCheck,
     MeshGateway,
     NodeService,
     Proxy,
     Record,
+<<<<<<< HEAD
     ServiceAddress,
     Upstream,
     Weights,
 )
+=======
+    Weights,
+)
+from lictor.registry.records import ServiceAddress as Address
+>>>>>>> http
 
 from .definitions import PROXY_KINDS
 
 
 class AgentUpstream(Record, frozen=True, kw_only=True):
+<<<<<<< HEAD
     """An upstream; unlike in the catalogue, what is empty is left out."""
 
     destination_type: str = ""
     destination_namespace: str = ""
     destination_name: str = ""
+=======
+    """An upstream; unlike the catalogue, the agent leaves out what is empty."""
+
+    destination_type: str
+    destination_namespace: str = ""
+    destination_name: str
+>>>>>>> http
     datacenter: str = ""
     local_bind_address: str = ""
     local_bind_port: int = 0
@@ -39,6 +57,7 @@ class AgentUpstream(Record, frozen=True, kw_only=True):
     mesh_gateway: MeshGateway
 
 
+<<<<<<< HEAD
 class AgentExposePath(Record, frozen=True, kw_only=True):
     """An exposed path."""
 
@@ -56,6 +75,8 @@ class AgentExpose(Record, frozen=True, kw_only=True):
     paths: tuple[AgentExposePath, ...] = ()
 
 
+=======
+>>>>>>> http
 class AgentProxy(Record, frozen=True, kw_only=True):
     """What a proxy of this agent stands for."""
 
@@ -67,7 +88,11 @@ class AgentProxy(Record, frozen=True, kw_only=True):
     config: dict[str, Any] | None = None
     upstreams: tuple[AgentUpstream, ...] = ()
     mesh_gateway: MeshGateway
+<<<<<<< HEAD
     expose: AgentExpose
+=======
+    expose: Expose
+>>>>>>> http
 
 
 class AgentService(Record, frozen=True, kw_only=True):
@@ -118,7 +143,11 @@ ZERO_DEFINITION: Final = ZeroDefinition(
 
 
 class LocalHealthCheck(Record, frozen=True, kw_only=True):
+<<<<<<< HEAD
     """A check in local health: without its type; no tags are ``null``."""
+=======
+    """A check in local health: without type, and with the tags as they were registered."""
+>>>>>>> http
 
     node: str
     check_id: str = msgspec.field(name="CheckID")
@@ -163,6 +192,7 @@ def agent_service(record: NodeService) -> AgentService:
 
 
 def _proxy(proxy: Proxy) -> AgentProxy:
+<<<<<<< HEAD
     expose = AgentExpose(
         checks=proxy.expose.checks,
         paths=tuple(
@@ -176,6 +206,8 @@ def _proxy(proxy: Proxy) -> AgentProxy:
             for path in proxy.expose.paths
         ),
     )
+=======
+>>>>>>> http
     return AgentProxy(
         destination_service_name=proxy.destination_service_name,
         destination_service_id=proxy.destination_service_id,
@@ -183,6 +215,7 @@ def _proxy(proxy: Proxy) -> AgentProxy:
         local_service_port=proxy.local_service_port,
         mode=proxy.mode,
         config=proxy.config,
+<<<<<<< HEAD
         upstreams=tuple(_upstream(each) for each in proxy.upstreams),
         mesh_gateway=proxy.mesh_gateway,
         expose=expose,
@@ -199,6 +232,23 @@ def _upstream(upstream: Upstream) -> AgentUpstream:
         local_bind_port=upstream.local_bind_port,
         config=upstream.config,
         mesh_gateway=upstream.mesh_gateway,
+=======
+        upstreams=tuple(
+            AgentUpstream(
+                destination_type=upstream.destination_type,
+                destination_namespace=upstream.destination_namespace,
+                destination_name=upstream.destination_name,
+                datacenter=upstream.datacenter,
+                local_bind_address=upstream.local_bind_address,
+                local_bind_port=upstream.local_bind_port,
+                config=upstream.config,
+                mesh_gateway=upstream.mesh_gateway,
+            )
+            for upstream in proxy.upstreams
+        ),
+        mesh_gateway=proxy.mesh_gateway,
+        expose=proxy.expose,
+>>>>>>> http
     )
 
 
