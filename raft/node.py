@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
@@ -24,7 +24,15 @@ from prometheus_client import CollectorRegistry
 
 from .config import RaftConfig
 from .core import Core, Ready
-from .errors import Busy, EntryTooLarge, NotLeader, OutcomeUnknown, RaftError, StorageError
+from .errors import (
+    Busy,
+    CorruptStorage,
+    EntryTooLarge,
+    NotLeader,
+    OutcomeUnknown,
+    RaftError,
+    StorageError,
+)
 from .log import Log
 from .membership import ChangeSet, Configuration
 from .messages import (
@@ -50,6 +58,8 @@ APPLY_AT_ONCE = 256
 """Entries handed to the state machine in one call."""
 STEP_AT_ONCE = 1_024
 """Messages stepped in one turn."""
+INBOX_LIMIT = 16 * STEP_AT_ONCE
+"""Messages that may wait to be stepped."""
 SPACE_CHECK_INTERVAL = 5.0
 """Seconds between two looks at the free space of the disk."""
 SNAPSHOT_PATIENCE = 10.0
@@ -83,8 +93,10 @@ class Transport(Protocol):
     def send(self, messages: Sequence[AnyMessage]) -> None:
         """Queue ``messages``, in order per receiver. They may be lost; never raises."""
 
-    async def fetch_snapshot(self, member: int, header: SnapshotHeader) -> Sequence[bytes]:
-        """The pieces of the snapshot file that ``member`` offered.
+    async def fetch_snapshot(
+        self, member: int, header: SnapshotHeader, write: Callable[[bytes], Awaitable[None]]
+    ) -> None:
+        """Pull the snapshot that ``member`` offered, piece by piece, and ``write`` each.
 
         Raises:
             OSError: it could not be had.
@@ -291,6 +303,11 @@ class Node:
             return action()
         return await self._disk.run(action)
 
+    async def _aside(self, action: Callable[[], T]) -> T:
+        if self._storage.inline:
+            return action()
+        return await self._disk.run_aside(action)
+
     def _spawn(self, work: asyncio._CoroutineLike[None]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
@@ -352,10 +369,12 @@ class Node:
 
     def step(self, messages: Iterable[AnyMessage]) -> None:
         """Take in messages from peers, in the order they came."""
+        if self._closing:
+            return
         for message in messages:
             if isinstance(message, SnapshotOffer):
                 self._consider_offer(message)
-            else:
+            elif len(self._inbox) < INBOX_LIMIT:  # beyond it they are lost, and sent again
                 self._inbox.append(message)
         self._wake.set()
 
@@ -852,7 +871,7 @@ class Node:
             return storage.write_snapshot(index, term, configuration, encoder)
 
         try:
-            header = write() if storage.inline else await self._disk.run_aside(write)
+            header = await self._aside(write)
             if index <= self.snapshot_index:
                 return  # a newer one was installed meanwhile
             compact_to = core.log.trailing(
@@ -879,9 +898,8 @@ class Node:
         header = offer.snapshot
         try:
             if header.index > self._core.log.committed and header.size:
-                pieces = await transport.fetch_snapshot(offer.sender, header)
-                await self._on_disk(lambda: self._storage.receive_snapshot(header, pieces))
-        except OSError as error:
+                await self._receive(transport, offer.sender, header)
+        except (OSError, CorruptStorage) as error:
             log.warning("snapshot could not be fetched", index=header.index, error=str(error))
             return
         except RaftError as error:
@@ -891,6 +909,17 @@ class Node:
             self._fetching = False
         self._inbox.append(offer)
         self._wake.set()
+
+    async def _receive(self, transport: Transport, member: int, header: SnapshotHeader) -> None:
+        incoming = await self._aside(lambda: self._storage.receive_snapshot(header))
+        whole = False
+        try:
+            await transport.fetch_snapshot(
+                member, header, lambda piece: self._aside(lambda: incoming.write(piece))
+            )
+            whole = True
+        finally:
+            await self._aside(incoming.finish if whole else incoming.abandon)
 
     async def _install(self, header: SnapshotHeader) -> None:
         await self._restore(header)

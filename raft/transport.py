@@ -16,7 +16,7 @@ Invariants
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from random import Random
 from struct import Struct
 from typing import Any, Final, Protocol, TypeAlias
@@ -469,8 +469,10 @@ class PeerTransport:
             return
         stream.send(control_frame(Piece(fetch.offset, crc32(content), content)))
 
-    async def fetch_snapshot(self, member: int, header: SnapshotHeader) -> Sequence[bytes]:
-        """The pieces of the snapshot file that ``member`` offered, pulled one by one.
+    async def fetch_snapshot(
+        self, member: int, header: SnapshotHeader, write: Callable[[bytes], Awaitable[None]]
+    ) -> None:
+        """Pull the snapshot that ``member`` offered, piece by piece, and ``write`` each.
 
         Raises:
             OSError: it could not be had.
@@ -487,7 +489,6 @@ class PeerTransport:
         stream = await self._open(member, lost, on_frames)
         if stream is None:
             raise ConnectionError(f"member {member:x} is not reached")
-        pieces: list[bytes] = []
         offset = 0
         try:
             while True:
@@ -502,8 +503,8 @@ class PeerTransport:
                 if crc32(piece.content) != piece.crc or len(piece.content) > PIECE_BYTES:
                     raise ConnectionError("the snapshot arrives damaged")
                 if not piece.content:
-                    return pieces
-                pieces.append(piece.content)
+                    return
+                await write(piece.content)
                 offset += len(piece.content)
                 if offset > header.size:
                     raise ConnectionError("the snapshot is longer than it was said to be")
