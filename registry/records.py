@@ -84,13 +84,16 @@ class MeshGateway(Record, frozen=True, kw_only=True):
 
 
 class ExposePath(Record, frozen=True, kw_only=True):
-    """An HTTP path served without mutual TLS."""
+    """An HTTP path served without mutual TLS.
 
-    listener_port: int = 0
-    path: str = ""
-    local_path_port: int = 0
-    protocol: str = ""
-    parsed_from_check: bool = False
+    Its defaults come from factories because those are printed, as Consul does.
+    """
+
+    listener_port: int = msgspec.field(default_factory=int)
+    path: str = msgspec.field(default_factory=str)
+    local_path_port: int = msgspec.field(default_factory=int)
+    protocol: str = msgspec.field(default_factory=str)
+    parsed_from_check: bool = msgspec.field(default_factory=bool)
 
 
 class Expose(Record, frozen=True, kw_only=True):
@@ -103,13 +106,13 @@ class Expose(Record, frozen=True, kw_only=True):
 class Upstream(Record, frozen=True, kw_only=True):
     """A service that a sidecar dials on its workload's behalf."""
 
-    destination_type: str = "service"
+    destination_type: str
     destination_namespace: str = ""
     destination_name: str
-    datacenter: str = ""
+    datacenter: str
     local_bind_address: str = ""
-    local_bind_port: int = 0
-    config: dict[str, Any] | None = None
+    local_bind_port: int
+    config: dict[str, Any] | None
     mesh_gateway: MeshGateway
 
 

@@ -50,19 +50,19 @@ def list_nodes(request: Request) -> Question:
     return ListNodes(node_meta(request.query))
 
 
-@route("GET", "/v1/catalog/services", acl="service:read", blocking=True)
+@route("GET", "/v1/catalog/services", acl="service:read", blocking=True, cacheable=True)
 def name_services(request: Request) -> Question:
     """The names of all services, each with its tags."""
     return NameServices(node_meta(request.query))
 
 
-@route("GET", "/v1/catalog/service/{service}", acl="service:read", blocking=True)
+@route("GET", "/v1/catalog/service/{service}", acl="service:read", blocking=True, cacheable=True)
 def list_instances(request: Request) -> Question:
     """A service's instances, whatever their health."""
     return _instances(request, connect=False)
 
 
-@route("GET", "/v1/catalog/connect/{service}", acl="service:read", blocking=True)
+@route("GET", "/v1/catalog/connect/{service}", acl="service:read", blocking=True, cacheable=True)
 def list_connect_instances(request: Request) -> Question:
     """The instances that take mesh traffic for a service."""
     return _instances(request, connect=True)

@@ -236,6 +236,52 @@ OPTIONS = [
     ),
 ]
 
+FILTERS = [
+    gets(
+        "filters",
+        *(
+            f"/v1/{path}"
+            for path in (
+                "catalog/nodes?filter=Bogus==1",
+                "catalog/nodes?filter=Node==n1",
+                "catalog/nodes?filter=Node==zz",
+                "catalog/nodes?filter=",
+                "catalog/nodes?filter=bogus&dc=nope",
+                "catalog/nodes?filter=bogus&index=x",
+                "catalog/service/consul?filter=ServicePort==1",
+                "catalog/service/consul?filter=ServiceID==nope",
+                "catalog/connect/consul?filter=bogus",
+                "catalog/services?filter=bogus",
+                "catalog/node/n1?filter=Service==x",
+                "catalog/node/d-none?filter=bogus",
+                "catalog/node/d-none?filter=Service==x",
+                "catalog/node-services/n1?filter=Service==x",
+                "catalog/node-services/d-none?filter=Service==x",
+                "health/node/n1?filter=CheckID==serfHealth",
+                "health/checks/consul?filter=bogus",
+                "health/state/any?filter=Status==x",
+                "health/service/consul?filter=Checks.Status!=passing",
+                "health/service/consul?passing=bogus&filter=bogus",
+                "health/connect/consul?filter=Service.Port+==+%22x%22",
+                "session/list?filter=bogus",
+                "kv/?keys&filter=bogus",
+            )
+        ),
+    ),
+    gets(
+        "cached",
+        "/v1/catalog/services?cached",
+        "/v1/catalog/services?cached",
+        "/v1/catalog/service/d-none?cached",
+        "/v1/catalog/service/d-none?cached",
+        "/v1/health/service/d-none?cached",
+        "/v1/health/service/d-none?cached",
+        "/v1/catalog/nodes?cached",
+        "/v1/health/node/n1?cached",
+        "/v1/session/list?cached",
+    ),
+]
+
 KV = [
     story(
         "reading keys",
@@ -576,6 +622,11 @@ CATALOG = [
             "/v1/catalog/register",
             b'{"Node":"n1","Address":"1.1.1.1","ID":"6f0a3b52-0000-4000-8000-000000000001"}',
         ),
+        (
+            "PUT",
+            "/v1/catalog/register",
+            b'{"Node":"n1","Address":"1.1.1.1","ID":"6f0a3b52-0000-4000-8000-000000000002"}',
+        ),
         ("PUT", "/v1/catalog/deregister", b""),
         ("PUT", "/v1/catalog/deregister", b"{}"),
         ("PUT", "/v1/catalog/deregister", b"[]"),
@@ -789,5 +840,5 @@ INTENTIONS = [
     ),
 ]
 
-STORIES = [*ROUTING, *OPTIONS, *KV, *CATALOG, *SESSIONS, *INTENTIONS]
+STORIES = [*ROUTING, *OPTIONS, *FILTERS, *KV, *CATALOG, *SESSIONS, *INTENTIONS]
 """What needs no agent behind the API."""
