@@ -12,7 +12,7 @@ from .agent_bodies import CheckUpdate
 from .errors import Stated, bad_request
 from .filtering import agent_checks, agent_services
 from .gourl import quoted
-from .options import waiting
+from .options import refuse_namespace, waiting
 from .outcomes import Reply
 from .request import Request
 from .root import COMPATIBLE_VERSION
@@ -140,11 +140,12 @@ async def deregister_service(request: Request) -> Reply:
     return DONE
 
 
-@route("PUT", "/v1/agent/service/maintenance/{service}", acl="service:write")
+@route("PUT", "/v1/agent/service/maintenance/{service}", acl="service:write", namespaced=False)
 async def maintain_service(request: Request) -> Reply:
     """Begin or end a service's maintenance."""
     service = request.required("Missing service ID")
     enable = _enable(request)
+    refuse_namespace(request.query, request.headers)
     reason = request.query.get("reason")
     await request.agent.service_maintenance(service, enable=enable, reason=reason)
     return DONE
