@@ -118,6 +118,35 @@ async def test_with_tag_override_tags_registered_anew_are_pushed():
         assert w.registry.services()["web"].tags == ("c",)
 
 
+async def test_with_tag_override_tags_registered_while_nobody_listened_are_pushed():
+    async with World() as w:
+        await w.agent.register_service(service(Name="web", Tags=["a"], EnableTagOverride=True))
+        w.registry.leader = False
+        said = service(Name="web", Tags=["c"], EnableTagOverride=True)
+        task = asyncio.ensure_future(w.agent.register_service(said))
+        await w.clock.advance(1)
+        await task
+        w.registry.leader = True
+        await w.clock.advance(3)
+        assert w.registry.services()["web"].tags == ("c",)
+
+
+async def test_after_a_failure_the_catalogue_is_read_anew():
+    async with World() as w:
+        await w.agent.register_service(service(Name="web"))
+        record = msgspec.structs.replace(w.registry.services()["web"], id="ghost", name="ghost")
+        await w.registry.write(RegisterEntity(w.identity.node, record))
+        w.registry.leader = False
+        await w.agent.deregister_check("nothing")
+        await w.agent.node_maintenance(enable=False)
+        task = asyncio.ensure_future(w.agent.node_maintenance(enable=True))
+        await w.clock.advance(1)
+        await task
+        w.registry.leader = True
+        await w.clock.advance(3)
+        assert set(w.registry.services()) == {"web"}
+
+
 async def test_a_quiet_agent_writes_nothing_at_a_full_sync():
     async with World() as w:
         await w.agent.register_service(service(Name="web", Tags=["a"], Meta={}, Checks=[ttl(9999)]))
@@ -131,8 +160,23 @@ async def test_a_refused_service_does_not_keep_the_others_back():
         w.registry.refuse["bad"] = Refused("no")
         await w.agent.register_service(service(Name="bad"))
         await w.agent.register_service(service(Name="good"))
-        await w.clock.advance(40)
+        await w.clock.advance(1)
         assert set(w.registry.services()) == {"good"}
+        w.registry.refuse.clear()
+        await w.clock.advance(31)
+        assert set(w.registry.services()) == {"good", "bad"}
+
+
+async def test_a_long_outage_ends_for_the_agent_when_it_is_told_of_a_leader():
+    async with World() as w:
+        w.registry.leader = False
+        task = asyncio.ensure_future(w.agent.register_service(service(Name="web")))
+        await w.clock.advance(300)
+        await task
+        w.registry.leader = True
+        w.agent.sync.request_full(within=3.0)
+        await w.clock.advance(3.1)
+        assert set(w.registry.services()) == {"web"}
 
 
 async def test_a_denied_service_waits_for_the_next_full_sync():
@@ -150,6 +194,7 @@ async def test_a_ttl_check_lives_as_long_as_it_is_renewed():
     async with World() as w:
         await w.agent.register_service(service(Name="web", Check=ttl(10)))
         await w.agent.update_ttl("service:web", "passing", "fine")
+        assert w.registry.checks()["service:web"].status == "passing"
         await w.clock.advance(9)
         await w.agent.update_ttl("service:web", "passing", "fine")
         await w.clock.advance(9)
@@ -244,7 +289,8 @@ async def test_registering_the_same_check_again_neither_restarts_nor_resets_it()
         for _ in range(12):
             await w.agent.register_check(said)
             await w.clock.advance(5)
-        assert len(w.http.asked) == 6
+        times = [at for at, _ in w.http.asked]
+        assert {round(b - a, 6) for a, b in pairwise(times)} == {10.0}
         assert w.agent.checks()["c"].status == "passing"
 
 
