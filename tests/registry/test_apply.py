@@ -275,6 +275,13 @@ def test_a_living_node_keeps_its_name(live):
     )
 
 
+def test_a_known_node_cannot_take_a_living_nodes_name(live):
+    live.do(RegisterEntity(node("n1", id=SESSION)))
+    live.do(RegisterEntity(node("n2", id=OTHER)))
+    result = live.do(RegisterEntity(node("n1", id=OTHER, address="10.9.9.9")))
+    assert f'renaming Node ID: "{OTHER}" (10.9.9.9): Node name n1 is reserved' in str(result)
+
+
 def test_a_node_id_moves_with_its_new_name(log):
     log.do(RegisterEntity(node("old", id=SESSION)))
     log.do(RegisterEntity(node("new", id=SESSION)))
