@@ -586,6 +586,41 @@ async def test_files_have_consuls_names_and_are_the_owners_alone():
         assert set(w.disk.modes.values()) == {0o600}
 
 
+CONSULS_SERVICE = (
+    b'{"Token":"","Service":{"Kind":"connect-proxy","ID":"sp-sidecar-proxy","Service":'
+    b'"sp-sidecar-proxy","Tags":null,"Address":"10.0.0.1","TaggedAddresses":{"lan_ipv4":{"Address":'
+    b'"10.0.0.1","Port":21001}},"Meta":null,"Port":21001,"Weights":{"Passing":1,"Warning":1},'
+    b'"EnableTagOverride":false,"Proxy":{"DestinationServiceName":"sp","DestinationServiceID":"sp",'
+    b'"LocalServiceAddress":"127.0.0.1","LocalServicePort":3,"Upstreams":[{"DestinationType":'
+    b'"service","DestinationName":"b","Datacenter":"","LocalBindPort":4,"Config":null,'
+    b'"MeshGateway":{}}],"MeshGateway":{},"Expose":{}},"Connect":{},"CreateIndex":0,'
+    b'"ModifyIndex":0},"Source":"remote","LocallyRegisteredAsSidecar":true}'
+)
+CONSULS_CHECK = (
+    b'{"Check":{"Node":"o1","CheckID":"bar","Name":"bar","Status":"critical","Notes":"","Output":"",'
+    b'"ServiceID":"sp-sidecar-proxy","ServiceName":"w","ServiceTags":["t"],"Type":"ttl",'
+    b'"Definition":{},"CreateIndex":0,"ModifyIndex":0},"ChkType":{"CheckID":"","Name":"bar",'
+    b'"Status":"","Notes":"","ScriptArgs":null,"HTTP":"","Header":null,"Method":"","Body":"",'
+    b'"TCP":"","Interval":0,"AliasNode":"","AliasService":"","DockerContainerID":"","Shell":"",'
+    b'"GRPC":"","GRPCUseTLS":false,"TLSSkipVerify":false,"Timeout":0,"TTL":10000000000,'
+    b'"SuccessBeforePassing":0,"FailuresBeforeCritical":0,"ProxyHTTP":"","ProxyGRPC":"",'
+    b'"DeregisterCriticalServiceAfter":120000000000,"OutputMaxSize":0},"Token":"",'
+    b'"Source":"remote"}'
+)
+
+
+async def test_files_that_consul_wrote_are_taken_over():
+    w = World(data_dir=DATA)
+    w.disk.files[DATA / "services" / "4c96737c7bc89d3bb85aa37b770af823"] = CONSULS_SERVICE
+    w.disk.files[DATA / "checks" / "37b51d194a7513e45b56f6524f2d51f2"] = CONSULS_CHECK
+    async with w:
+        found = w.agent.services()["sp-sidecar-proxy"]
+        assert (found.port, found.proxy.upstreams[0].destination_name) == (21001, "b")
+        assert w.agent.local.services["sp-sidecar-proxy"].sidecar
+        assert w.agent.local.checks["bar"].ttl == 10.0
+        assert w.registry.checks()["bar"].node == "n1"
+
+
 async def test_a_full_disk_is_told_to_the_caller():
     w = World(data_dir=DATA)
     async with w:
@@ -609,6 +644,19 @@ async def test_definitions_from_the_configuration_are_not_persisted_and_follow_a
         assert w.registry.services()["web"].port == 2
         assert {name: each.status for name, each in w.registry.checks().items()} == {
             "service:web": "passing"
+        }
+
+
+async def test_an_agent_counts_what_it_has():
+    async with World() as w:
+        await w.agent.register_service(service(Name="web", Checks=[ttl(9), ttl(9)]))
+        await w.agent.register_check(check(Name="c", HTTP="http://web/", Interval=SECOND))
+        await w.agent.node_maintenance(enable=True)
+        assert w.agent.counts() == {
+            "check_monitors": "0",
+            "check_ttls": "2",
+            "checks": "4",
+            "services": "1",
         }
 
 
