@@ -11,6 +11,8 @@ import msgspec
 import pytest
 
 from lictor.registry.agent.checks.http import HTTPResponse
+from lictor.registry.agent.checks.runner import MAX_COMMANDS
+from lictor.registry.agent.checks.script import Ran
 from lictor.registry.agent.definitions import CheckDefinition, ServiceDefinition
 from lictor.registry.answers import encode_json
 from lictor.registry.commands import DeregisterEntity, RegisterEntity
@@ -331,6 +333,26 @@ async def test_scripts_are_refused_unless_allowed():
         with pytest.raises(Refused, match="from remote calls"):
             await w.agent.register_check(check(Name="c", Args=["true"], Interval=SECOND))
         assert w.agent.checks() == {}
+
+
+async def test_only_so_many_commands_run_at_once():
+    async with World(enable_script_checks=True) as w:
+        running, most = 0, 0
+
+        async def busy() -> Ran:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await w.clock.sleep(5)
+            running -= 1
+            return Ran(exit_code=0, output=b"", total=0)
+
+        w.commands.run = lambda *command, **limits: busy()
+        checks = [{"Args": ["x"], "Interval": SECOND} for _ in range(40)]
+        await w.agent.register_service(service(Name="web", Checks=checks))
+        await w.clock.advance(12)
+        assert most == MAX_COMMANDS
+        assert {each.status for each in w.agent.checks().values()} == {"passing"}
 
 
 async def test_a_service_critical_for_too_long_goes_with_its_checks():
