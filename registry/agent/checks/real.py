@@ -23,6 +23,9 @@ from .http import HTTPRequest, HTTPResponse
 from .script import Ran
 
 MAX_REDIRECTS: Final = 10
+
+REAP_TIMEOUT: Final = 5.0
+"""Seconds that a killed command may take to end; one that the kernel holds longer is let be."""
 _METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 CHUNK_BYTES: Final = 64 * 1024
 
@@ -129,6 +132,8 @@ class _Command(asyncio.SubprocessProtocol):
         self.tail = Tail(keep)
         self.ended = asyncio.Event()
         """Set when the command has ended and nobody holds its output any more."""
+        self.exited = asyncio.Event()
+        """Set when the command itself has ended, and is reaped."""
         self._open = 2
 
     @override
@@ -141,6 +146,7 @@ class _Command(asyncio.SubprocessProtocol):
 
     @override
     def process_exited(self) -> None:
+        self.exited.set()
         self._one_less()
 
     def _one_less(self) -> None:
@@ -174,6 +180,8 @@ class RealScripts:
             if not running.ended.is_set():  # or its group's number may be another's by now
                 _kill_group(transport.get_pid())
             transport.close()
+            # also when the check itself is cancelled: leave no zombie
+            await self._clock.wait(running.exited, until=self._clock.now() + REAP_TIMEOUT)
         code = transport.get_returncode() if in_time else None
         return Ran(exit_code=code, output=running.tail.kept, total=running.tail.total)
 
