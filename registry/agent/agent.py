@@ -68,6 +68,7 @@ class Agent:
             identity.node_name,
             output_deferral=identity.check_update_interval,
             discard_output=identity.discard_check_output,
+            rng=runtime.rng,
         )
         self._persistence = Persistence(runtime.disk, data_dir) if data_dir else None
         self._runner = Runner(
