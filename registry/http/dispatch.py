@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from lictor.registry.answers import Answer
 from lictor.registry.commands import Command
@@ -252,7 +252,7 @@ class Dispatcher:
             routed=routed,
             pretty=pretty,
             gzipped=accepts_gzip(request.headers.get("Accept-Encoding", "")),
-            close=not request.keep_alive,
+            connection=_connection(request),
             without_body=request.method == "HEAD",
         )
 
@@ -267,6 +267,13 @@ class Dispatcher:
             return
         if self._around.server.may_answer():
             self._lane.record(connection.head, answer, wire)
+
+
+def _connection(request: web.BaseRequest) -> str:
+    """The ``Connection`` header, where the version's default is not what happens."""
+    if not request.keep_alive:
+        return "close"
+    return "keep-alive" if request.version < HttpVersion11 else ""
 
 
 async def _coroutine(change: Awaitable[T]) -> T:
