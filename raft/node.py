@@ -215,10 +215,15 @@ class Node:
             raise self.failed.result()
 
     async def close(self) -> None:
-        """Stop. What was proposed and is not yet applied becomes OutcomeUnknown."""
-        self._closing = True
+        """Stop. A leader hands over first, if somebody can take over within an election timeout.
+
+        What was proposed and is not yet applied becomes OutcomeUnknown.
+        """
         if self._driver is None:
+            self._closing = True
             return
+        await self._leave_office()
+        self._closing = True
         self._wake.set()
         await asyncio.wait({self._driver})
         for task in list(self._tasks):
@@ -232,6 +237,38 @@ class Node:
         await self._on_disk(self._storage.close)
         self._give_up(OutcomeUnknown("the server is stopping"))
         self._announce(leads=False)
+
+    async def _leave_office(self) -> None:
+        left = asyncio.Event()
+
+        def watch(gained: bool) -> None:  # noqa: FBT001 - the shape of every listener
+            if not gained:
+                left.set()
+
+        if self._leads and self._hand_over():
+            self.on_leadership(watch)
+            until = self._clock.now() + self._config.election_timeout
+            await self._clock.wait(left, until=until)
+            self._listeners.remove(watch)
+
+    async def bootstrap(self, configuration: Configuration) -> None:
+        """Begin a cluster of these voters; each of them must be told the very same.
+
+        Raises:
+            StorageError: this member has state already.
+        """
+        header = await self._on_disk(lambda: self._storage.bootstrap(configuration))
+        self._snapshot = header
+        self._applied = header.index
+        self._core = Core(
+            self._config.core(self._core.id),
+            log=Log(base_index=header.index, base_term=header.term),
+            hard=HardState(header.term, 0, header.index),
+            configuration=configuration,
+            rng=self._rng,
+            latest_snapshot=header,
+        )
+        self._wake.set()
 
     async def _recover(self) -> Recovered:
         new_id = self._rng.getrandbits(63) or 1
@@ -649,17 +686,20 @@ class Node:
             self._hand_over()
         self._disk_is_full = is_full
 
-    def _hand_over(self) -> None:
+    def _hand_over(self) -> bool:
+        """Ask the voter that has most to take over; whether there is one."""
         leadership = self._core.leadership
         voters = set(self._core.configuration.voters)
-        if leadership is not None:
-            best = [
-                (leadership.progress[member].match, member)
-                for member in leadership.followers
-                if member in voters and leadership.progress[member].active
-            ]
-            if best:
-                self.transfer(max(best)[1])
+        if leadership is None:
+            return False
+        able = [
+            (leadership.progress[member].match, member)
+            for member in leadership.followers
+            if member in voters and leadership.progress[member].active
+        ]
+        if able:
+            self.transfer(max(able)[1])
+        return bool(able)
 
     # -- leadership, reads, leases ---------------------------------------------------------------
 

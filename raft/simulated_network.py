@@ -4,9 +4,6 @@ A stream keeps its bytes in order. While its ends are cut off from each other, b
 would send them again; when that lasts, the stream breaks on both ends. Datagrams are just lost.
 """
 
-# mypy: disable-error-code="explicit-override"
-# (typing.override is there from Python 3.12 on)
-
 from __future__ import annotations
 
 import asyncio
@@ -16,6 +13,8 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any, TypeVar, cast
 from zlib import crc32
+
+from typing_extensions import override
 
 from .runtime import Listener
 
@@ -159,32 +158,39 @@ class SimulatedStream(asyncio.Transport):
 
     # -- asyncio.Transport ---------------------------------------------------------------------
 
+    @override
     def get_protocol(self) -> asyncio.BaseProtocol:
         """Who is told what arrives."""
         return self._protocol
 
+    @override
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Let ``protocol`` be told from now on."""
         self._protocol = protocol
 
+    @override
     def is_closing(self) -> bool:
         """Whether it is closed or about to be."""
         return self._closing
 
+    @override
     def is_reading(self) -> bool:
         """Whether what arrives is told."""
         return not self._paused and not self._closing
 
+    @override
     def pause_reading(self) -> None:
         """Keep what arrives."""
         self._paused = True
 
+    @override
     def resume_reading(self) -> None:
         """Tell what was kept, and what arrives."""
         if self._paused:
             self._paused = False
             self.network.wire.loop.call_soon(self._deliver, context=self.network.context)
 
+    @override
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         """Send ``data``."""
         if self._closing or self._eof_sent or not data:
@@ -196,40 +202,48 @@ class SimulatedStream(asyncio.Transport):
             self._writer_paused = True
             self._flow(asyncio.BaseProtocol.pause_writing.__name__)
 
+    @override
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview[Any]]) -> None:
         """Send all of it."""
         self.write(b"".join(list_of_data))
 
+    @override
     def write_eof(self) -> None:
         """Send no more, and say so."""
         if not self._eof_sent and not self._closing:
             self._eof_sent = True
             self._pipe.send(None)
 
+    @override
     def can_write_eof(self) -> bool:
         """It can."""
         return True
 
+    @override
     def close(self) -> None:
         """Send what was written, then end."""
         if not self._closing:
             self.write_eof()
             self._end(None)
 
+    @override
     def abort(self) -> None:
         """End at once; the other end sees a reset."""
         if not self._lost:
             self._pipe.send(ConnectionResetError("the other end was aborted"))
             self._end(None)
 
+    @override
     def get_write_buffer_size(self) -> int:
         """Bytes that the other end has not read."""
         return self._unread
 
+    @override
     def get_write_buffer_limits(self) -> tuple[int, int]:
         """Low and high."""
         return self._low, self._high
 
+    @override
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Above ``high`` the writer is paused, at ``low`` it is resumed."""
         self._high = HIGH_WATER if high is None else high
@@ -327,6 +341,7 @@ class SimulatedDatagrams(asyncio.DatagramTransport):
         self._remote = remote
         self._closing = False
 
+    @override
     def sendto(self, data: bytes | bytearray | memoryview[Any], addr: Any = None) -> None:
         """Send one datagram to ``addr``, or to the peer."""
         target = self._remote if addr is None else addr
@@ -359,10 +374,12 @@ class SimulatedDatagrams(asyncio.DatagramTransport):
         if not self._closing and self._remote in (None, source):
             cast(asyncio.DatagramProtocol, self._protocol).datagram_received(data, source)
 
+    @override
     def is_closing(self) -> bool:
         """Whether it is closed."""
         return self._closing
 
+    @override
     def close(self) -> None:
         """Receive no more."""
         if not self._closing:
@@ -372,6 +389,7 @@ class SimulatedDatagrams(asyncio.DatagramTransport):
                 self._protocol.connection_lost, None, context=self._network.context
             )
 
+    @override
     def abort(self) -> None:
         """Receive no more."""
         self.close()

@@ -13,9 +13,6 @@ Invariants
         votes and the newest heartbeat are kept.
 """
 
-# mypy: disable-error-code="explicit-override"
-# (typing.override is there from Python 3.12 on)
-
 from __future__ import annotations
 
 import asyncio
@@ -27,6 +24,7 @@ from zlib import crc32
 
 import msgspec
 import structlog
+from typing_extensions import override
 
 from .errors import MalformedMessage, RaftError
 from .messages import AnyMessage, Append, Heartbeat, SnapshotHeader, decode, encode
@@ -151,15 +149,20 @@ class _Stream(asyncio.Protocol):
         self._on_frames = on_frames
         self._on_lost = on_lost
         self._buffer = bytearray()
+        self._closed = False
         self.transport: asyncio.Transport | None = None
         self.greeted = False
         self.settled = asyncio.Event()
         """Set once it is greeted, or lost."""
         self.peer = 0
 
+    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # streams only
+        if self._closed:  # a stream may be turned away before it is told of its transport
+            transport.close()
 
+    @override
     def data_received(self, data: bytes) -> None:
         buffer = self._buffer
         buffer += data
@@ -180,6 +183,7 @@ class _Stream(asyncio.Protocol):
         if frames:
             self._on_frames(self, frames)
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self._on_lost(self)
@@ -199,6 +203,7 @@ class _Stream(asyncio.Protocol):
         self.close()
 
     def close(self) -> None:
+        self._closed = True
         self._buffer.clear()
         if self.transport is not None:
             self.transport.close()

@@ -13,30 +13,47 @@ import msgspec
 from lictor.registry.answers import encode_json
 from lictor.registry.records import (
     Connect,
-    Expose,
     HealthCheck,
     MeshGateway,
     NodeService,
     Proxy,
     Record,
+    ServiceAddress,
+    Upstream,
     Weights,
 )
-from lictor.registry.records import ServiceAddress as Address
 
 from .definitions import PROXY_KINDS
 
 
 class AgentUpstream(Record, frozen=True, kw_only=True):
-    """An upstream; unlike the catalogue, the agent leaves out what is empty."""
+    """An upstream; unlike in the catalogue, what is empty is left out."""
 
-    destination_type: str
+    destination_type: str = ""
     destination_namespace: str = ""
-    destination_name: str
+    destination_name: str = ""
     datacenter: str = ""
     local_bind_address: str = ""
     local_bind_port: int = 0
     config: dict[str, Any] | None = None
     mesh_gateway: MeshGateway
+
+
+class AgentExposePath(Record, frozen=True, kw_only=True):
+    """An exposed path."""
+
+    listener_port: int = 0
+    path: str = ""
+    local_path_port: int = 0
+    protocol: str = ""
+    parsed_from_check: bool
+
+
+class AgentExpose(Record, frozen=True, kw_only=True):
+    """Exposed paths."""
+
+    checks: bool = False
+    paths: tuple[AgentExposePath, ...] = ()
 
 
 class AgentProxy(Record, frozen=True, kw_only=True):
@@ -50,7 +67,7 @@ class AgentProxy(Record, frozen=True, kw_only=True):
     config: dict[str, Any] | None = None
     upstreams: tuple[AgentUpstream, ...] = ()
     mesh_gateway: MeshGateway
-    expose: Expose
+    expose: AgentExpose
 
 
 class AgentService(Record, frozen=True, kw_only=True):
@@ -64,7 +81,7 @@ class AgentService(Record, frozen=True, kw_only=True):
     port: int
     address: str
     socket_path: str = ""
-    tagged_addresses: dict[str, Address] | None = None
+    tagged_addresses: dict[str, ServiceAddress] | None = None
     weights: Weights
     enable_tag_override: bool
     content_hash: str = ""
@@ -101,7 +118,7 @@ ZERO_DEFINITION: Final = ZeroDefinition(
 
 
 class LocalHealthCheck(Record, frozen=True, kw_only=True):
-    """A check in local health: without type, and with the tags as they were registered."""
+    """A check in local health: without its type; no tags are ``null``."""
 
     node: str
     check_id: str = msgspec.field(name="CheckID")
@@ -146,6 +163,19 @@ def agent_service(record: NodeService) -> AgentService:
 
 
 def _proxy(proxy: Proxy) -> AgentProxy:
+    expose = AgentExpose(
+        checks=proxy.expose.checks,
+        paths=tuple(
+            AgentExposePath(
+                listener_port=path.listener_port,
+                path=path.path,
+                local_path_port=path.local_path_port,
+                protocol=path.protocol,
+                parsed_from_check=path.parsed_from_check,
+            )
+            for path in proxy.expose.paths
+        ),
+    )
     return AgentProxy(
         destination_service_name=proxy.destination_service_name,
         destination_service_id=proxy.destination_service_id,
@@ -153,21 +183,22 @@ def _proxy(proxy: Proxy) -> AgentProxy:
         local_service_port=proxy.local_service_port,
         mode=proxy.mode,
         config=proxy.config,
-        upstreams=tuple(
-            AgentUpstream(
-                destination_type=upstream.destination_type,
-                destination_namespace=upstream.destination_namespace,
-                destination_name=upstream.destination_name,
-                datacenter=upstream.datacenter,
-                local_bind_address=upstream.local_bind_address,
-                local_bind_port=upstream.local_bind_port,
-                config=upstream.config,
-                mesh_gateway=upstream.mesh_gateway,
-            )
-            for upstream in proxy.upstreams
-        ),
+        upstreams=tuple(_upstream(each) for each in proxy.upstreams),
         mesh_gateway=proxy.mesh_gateway,
-        expose=proxy.expose,
+        expose=expose,
+    )
+
+
+def _upstream(upstream: Upstream) -> AgentUpstream:
+    return AgentUpstream(
+        destination_type=upstream.destination_type,
+        destination_namespace=upstream.destination_namespace,
+        destination_name=upstream.destination_name,
+        datacenter=upstream.datacenter,
+        local_bind_address=upstream.local_bind_address,
+        local_bind_port=upstream.local_bind_port,
+        config=upstream.config,
+        mesh_gateway=upstream.mesh_gateway,
     )
 
 

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from lictor.raft.config import RaftConfig
-from lictor.raft.errors import NotLeader, OutcomeUnknown, RaftError
-from lictor.raft.membership import Change, ChangeKind, ChangeSet
+from lictor.raft.errors import NotLeader, OutcomeUnknown, RaftError, StorageError
+from lictor.raft.membership import Change, ChangeKind, ChangeSet, Configuration
 from lictor.raft.node import Node
 from lictor.raft.simulation import World
 from lictor.raft.transport import PeerTransport
@@ -32,7 +32,7 @@ class Cluster:
         transport = PeerTransport(host.runtime, cluster="test", address=address)
         self.ledgers[name] = Ledger()
         node = self.nodes[name] = Node(
-            config=RaftConfig(bootstrap=name == "n1", address=address, **self.config),
+            config=RaftConfig(**{"bootstrap": name == "n1", "address": address, **self.config}),
             runtime=host.runtime,
             storage=host.disk.storage(),
             machine=self.ledgers[name],
@@ -221,6 +221,46 @@ def test_leadership_is_handed_over_on_request():
         cluster.check()
 
     story(6, tell)
+
+
+def test_a_leader_that_is_stopped_hands_over_first():
+    async def tell(cluster, world):
+        old = cluster.nodes.pop("n1")
+        cluster.ledgers.pop("n1")
+        began = world.now
+        await old.close()
+        leader = await cluster.led()
+        assert leader is not old
+        assert world.now - began < 0.5  # nobody had to wait for an election timeout
+        await cluster.write(b"x")
+        await cluster.settle()
+        cluster.check()
+
+    story(10, tell)
+
+
+def test_servers_that_know_each_other_begin_a_cluster_together():
+    with World(seed=12) as world:
+        cluster = Cluster(world, bootstrap=False)
+
+        async def play():
+            names = ("n1", "n2", "n3")
+            nodes = [await cluster.start(name) for name in names]
+            addresses = {
+                node.node_id: f"{world.host(name).address}:{PORT}"
+                for name, node in zip(names, nodes, strict=True)
+            }
+            voters = tuple(sorted(addresses))
+            configuration = Configuration(voters, addresses=tuple(sorted(addresses.items())))
+            for node in nodes:
+                await node.bootstrap(configuration)
+            await cluster.write(b"x")
+            await cluster.settle()
+            cluster.check()
+            with pytest.raises(StorageError, match="already"):
+                await nodes[0].bootstrap(configuration)
+
+        world.run(play())
 
 
 def test_who_lags_far_behind_is_sent_a_snapshot():
