@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Final
+
+from prometheus_client import generate_latest
 
 from lictor.registry.agent.definitions import CheckDefinition, ServiceDefinition
 from lictor.registry.errors import Refused
 from lictor.registry.records import CRITICAL, PASSING, WARNING
 
+from .agent_answers import (
+    ENVOYS,
+    NO_HEALTH,
+    NOWHERE,
+    AgentSelf,
+    Gauge,
+    Metrics,
+    SelfConfig,
+)
 from .agent_bodies import CheckUpdate
 from .errors import Stated, bad_request
 from .filtering import agent_checks, agent_services
@@ -21,10 +33,11 @@ from .routes import RouteTable
 STATUSES: Final = frozenset({PASSING, WARNING, CRITICAL})
 HEALTH_STATUS: Final = {PASSING: 200, WARNING: 429, CRITICAL: 503, "maintenance": 503}
 SEVERITY: Final = (PASSING, WARNING, CRITICAL, "maintenance")
+PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 DONE: Final = Reply()
 """Success without a word."""
 
-route = RouteTable()
+route = RouteTable("agent")
 
 
 @route("GET", "/v1/agent/self", acl="agent:read", namespaced=False)
@@ -33,22 +46,22 @@ def read_self(request: Request) -> Reply:
     config = request.config
     members = request.agent.members()
     return Reply.of(
-        {
-            "Config": {
-                "Datacenter": config.datacenter,
-                "NodeName": config.node_name,
-                "NodeID": config.node_id,
-                "Revision": "",
-                "Server": config.server,
-                "Version": COMPATIBLE_VERSION,
-            },
-            "DebugConfig": request.agent.debug_config(),
-            "Coord": {"Vec": [0] * 8, "Error": 1.5, "Adjustment": 0, "Height": 0.00001},
-            "Member": members[0] if members else None,
-            "Stats": request.agent.stats(),
-            "Meta": config.meta,
-            "xDS": {"SupportedProxies": {"envoy": ["1.14.5", "1.13.6", "1.12.7", "1.11.2"]}},
-        }
+        AgentSelf(
+            config=SelfConfig(
+                datacenter=config.datacenter,
+                node_name=config.node_name,
+                node_id=config.node_id,
+                revision="",
+                server=config.server,
+                version=COMPATIBLE_VERSION,
+            ),
+            debug_config=request.agent.debug_config(),
+            coord=NOWHERE,
+            member=members[0] if members else None,
+            stats=request.agent.stats(),
+            meta=config.meta,
+            xds=ENVOYS,
+        )
     )
 
 
@@ -100,6 +113,30 @@ async def maintain_node(request: Request) -> Reply:
 def set_token(_: Request) -> Reply:
     """Set one of the agent's own tokens; refused while there are no ACLs."""
     raise Stated(401, "ACL support disabled")
+
+
+@route("GET", "/v1/agent/metrics", acl="agent:read", namespaced=False)
+def read_metrics(request: Request) -> Reply:
+    """What this process counts; ``?format=prometheus`` for scrapers."""
+    registry = request.around.metrics
+    accepted = request.headers.get("Accept", "")
+    if request.query.get("format") == "prometheus" or "openmetrics-text" in accepted:
+        return Reply(200, generate_latest(registry), PROMETHEUS)
+    gauges = tuple(
+        Gauge(name=sample.name, value=sample.value, labels=sample.labels)
+        for metric in registry.collect()
+        for sample in metric.samples
+    )
+    moment = datetime.fromtimestamp(int(request.around.runtime.clock.wall()), UTC)
+    return Reply.of(
+        Metrics(
+            timestamp=f"{moment:%Y-%m-%d %H:%M:%S} +0000 UTC",
+            gauges=gauges,
+            points=(),
+            counters=(),
+            samples=(),
+        )
+    )
 
 
 # -- services -------------------------------------------------------------------------------------
@@ -224,8 +261,7 @@ def read_health(request: Request) -> Reply:
         headers = {"X-Consul-Reason": reason}
         if _wants_text(request):
             return Reply.of(reason, status=404, headers=headers)
-        nothing = {"AggregatedStatus": CRITICAL, "Service": None, "Checks": None}
-        return Reply.of(nothing, status=404, headers=headers)
+        return Reply.of(NO_HEALTH, status=404, headers=headers)
     return _health(request, health.aggregated_status, health)
 
 

@@ -25,6 +25,7 @@ from . import options
 from .errors import Stated, status_of
 from .gourl import BadEscape, clean_path, decode_path, encode_path, is_printable, parse_query
 from .lane import Connection, Lane
+from .metrics import HTTPMetrics
 from .outcomes import JSON, Ask, Propose, Reply
 from .request import Request, Surroundings
 from .respond import (
@@ -52,10 +53,13 @@ _DOCS: Final = "https://www.consul.io/docs/agent/options.html"
 class Dispatcher:
     """Answers every request of one HTTP server."""
 
-    def __init__(self, router: Router, around: Surroundings, lane: Lane | None) -> None:
+    def __init__(
+        self, router: Router, around: Surroundings, lane: Lane | None, metrics: HTTPMetrics
+    ) -> None:
         self._router = router
         self._around = around
         self._lane = lane
+        self._metrics = metrics
         self._dates = Dates()
         self._cached: OrderedDict[Question, None] = OrderedDict()
         self._writes: set[asyncio.Task[Any]] = set()
@@ -134,6 +138,7 @@ class Dispatcher:
         except Exception:
             log.exception("request failed", method=request.method, path=path)
             reply, answer = Reply(500, b"internal error"), None
+        self._metrics.answers[route.group.name, f"{reply.status // 100}xx"] += 1
         wire = self._wire(request, reply, pretty=pretty)
         if answer is not None and parsed is not None and parsed.read_options.plain:
             self._keep(request, answer, wire)

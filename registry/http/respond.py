@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import re
-import sys
 from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
@@ -13,13 +12,9 @@ from typing import Final
 import msgspec
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
+from typing_extensions import override
 
 from .outcomes import JSON, TEXT, Reply
-
-if sys.version_info >= (3, 12):
-    from typing import override
-else:
-    from typing_extensions import override  # comes with aiohttp there
 
 GZIP_LEVEL: Final = 1
 """Fast: answers are small, and mostly served again from the kept bytes."""

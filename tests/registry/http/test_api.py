@@ -194,7 +194,7 @@ async def test_what_is_no_http_is_answered_and_hung_up_on(agent):
 
 
 async def test_an_unexpected_error_is_500_without_details(runtime):
-    group = RouteTable()
+    group = RouteTable("test")
 
     @group("GET", "/v1/broken", namespaced=False)
     def broken(_):
@@ -353,6 +353,32 @@ async def test_closing_ends_blocked_queries(runtime):
     await client.close()
 
 
+# -- metrics --------------------------------------------------------------------------------------
+
+
+async def test_what_was_answered_is_counted(agent):
+    client = await agent.connect()
+    for path in ("/v1/kv/a", "/v1/kv/a", "/v1/kv/", "/v1/status/leader"):
+        await client.request("GET", path)
+    received = await client.request("GET", "/v1/agent/metrics?format=prometheus")
+    await client.close()
+    assert received.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    for line in (
+        'lictor_http_answers_total{group="kv",status="4xx"} 2.0',
+        'lictor_http_answers_total{group="status",status="2xx"} 1.0',
+        "lictor_http_fast_lane_hits_total 1.0",
+        "lictor_http_connections 1.0",
+    ):
+        assert line in received.text.splitlines()
+
+
+async def test_metrics_are_json_unless_asked_otherwise(agent):
+    shown = json.loads((await agent.get("/v1/agent/metrics")).body)
+    assert list(shown) == ["Timestamp", "Gauges", "Points", "Counters", "Samples"]
+    assert shown["Timestamp"] == "2023-11-14 22:30:00 +0000 UTC"
+    assert {"Name": "lictor_http_connections", "Value": 1.0, "Labels": {}} in shown["Gauges"]
+
+
 # -- the table ------------------------------------------------------------------------------------
 
 
@@ -368,7 +394,7 @@ def test_every_row_says_what_it_does_and_what_it_demands(row):
 
 
 def test_the_longest_row_wins():
-    group = RouteTable()
+    group = RouteTable("test")
     for path in ("/v1/a/{x}", "/v1/a/b/{y}", "/v1/a/exact"):
         group("GET", path)(lambda _: Reply())
     router = Router([group])
@@ -384,7 +410,7 @@ def test_the_longest_row_wins():
 
 
 def test_two_rows_for_one_method_are_a_mistake():
-    group = RouteTable()
+    group = RouteTable("test")
     group("GET", "/v1/a")(lambda _: Reply())
     group("GET", "/v1/a")(lambda _: Reply())
     with pytest.raises(AssertionError, match="two rows"):

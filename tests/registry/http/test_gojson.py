@@ -158,7 +158,8 @@ def test_what_another_encoder_writes_is_read_back(value):
         ),
         (
             b'{"Meta":[]}',
-            "json: cannot unmarshal array into Go struct field Outer.Meta of type map[string]string",
+            "json: cannot unmarshal array into Go struct field Outer.Meta"
+            " of type map[string]string",
         ),
         (
             b'{"Inner":{"Passing":"x"}}',
