@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, Final
-
-from prometheus_client import generate_latest
 
 from lictor.registry.agent.definitions import CheckDefinition, ServiceDefinition
 from lictor.registry.errors import Refused
@@ -16,8 +13,6 @@ from .agent_answers import (
     NO_HEALTH,
     NOWHERE,
     AgentSelf,
-    Gauge,
-    Metrics,
     SelfConfig,
 )
 from .agent_bodies import CheckUpdate
@@ -33,7 +28,6 @@ from .routes import RouteTable
 STATUSES: Final = frozenset({PASSING, WARNING, CRITICAL})
 HEALTH_STATUS: Final = {PASSING: 200, WARNING: 429, CRITICAL: 503, "maintenance": 503}
 SEVERITY: Final = (PASSING, WARNING, CRITICAL, "maintenance")
-PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 DONE: Final = Reply()
 """Success without a word."""
 
@@ -113,30 +107,6 @@ async def maintain_node(request: Request) -> Reply:
 def set_token(_: Request) -> Reply:
     """Set one of the agent's own tokens; refused while there are no ACLs."""
     raise Stated(401, "ACL support disabled")
-
-
-@route("GET", "/v1/agent/metrics", acl="agent:read", namespaced=False)
-def read_metrics(request: Request) -> Reply:
-    """What this process counts; ``?format=prometheus`` for scrapers."""
-    registry = request.around.metrics
-    accepted = request.headers.get("Accept", "")
-    if request.query.get("format") == "prometheus" or "openmetrics-text" in accepted:
-        return Reply(200, generate_latest(registry), PROMETHEUS)
-    gauges = tuple(
-        Gauge(name=sample.name, value=sample.value, labels=sample.labels)
-        for metric in registry.collect()
-        for sample in metric.samples
-    )
-    moment = datetime.fromtimestamp(int(request.around.runtime.clock.wall()), UTC)
-    return Reply.of(
-        Metrics(
-            timestamp=f"{moment:%Y-%m-%d %H:%M:%S} +0000 UTC",
-            gauges=gauges,
-            points=(),
-            counters=(),
-            samples=(),
-        )
-    )
 
 
 # -- services -------------------------------------------------------------------------------------

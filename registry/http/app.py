@@ -11,11 +11,11 @@ from prometheus_client.registry import CollectorRegistry
 
 from lictor.raft.runtime import Listener, Runtime
 
-from . import agent, catalog, health, intentions, kv, root, session, status
+from . import agent, catalog, health, intentions, kv, metrics, root, session, status
+from .counting import HTTPMetrics
 from .dispatch import Dispatcher
 from .interfaces import AgentAccess, HTTPConfig, ServerAccess
 from .lane import Door, Lane, LaneServer
-from .metrics import HTTPMetrics
 from .request import Surroundings
 from .routes import Router, RouteTable
 
@@ -35,6 +35,7 @@ GROUPS: Final[tuple[RouteTable, ...]] = (
     status.route,
     session.route,
     intentions.route,
+    metrics.route,
 )
 """Every API group; the reference documentation is read off their rows."""
 

@@ -22,10 +22,10 @@ from lictor.registry.errors import RegistryError, TooLarge
 from lictor.registry.queries import FILTERS, Filtered, Question
 
 from . import options
+from .counting import HTTPMetrics
 from .errors import Stated, status_of
 from .gourl import BadEscape, clean_path, decode_path, encode_path, is_printable, parse_query
 from .lane import Connection, Lane
-from .metrics import HTTPMetrics
 from .outcomes import JSON, Ask, Propose, Reply
 from .request import Request, Surroundings
 from .respond import (

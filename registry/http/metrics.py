@@ -1,50 +1,41 @@
-"""What HTTP counts. Counts are plain numbers, read when somebody collects them."""
+"""``/v1/agent/metrics``."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector, CollectorRegistry
-from typing_extensions import override
+from prometheus_client import generate_latest
 
-from .lane import Door, Lane
+from .agent_answers import Gauge, Metrics
+from .outcomes import Reply
+from .request import Request
+from .routes import RouteTable
+
+PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+route = RouteTable("agent")
 
 
-class HTTPMetrics(Collector):
-    """One HTTP server's metrics, in the registry it is given."""
-
-    def __init__(self, registry: CollectorRegistry, *, door: Door, lane: Lane | None) -> None:
-        self.registry = registry
-        self._door = door
-        self._lane = lane
-        self.answers: Counter[tuple[str, str]] = Counter()
-        """Answers by API group and class of status (``2xx``); the lane's are not among them."""
-        registry.register(self)
-
-    @override
-    def collect(self) -> Iterable[Metric]:
-        """The metrics now."""
-        answers = CounterMetricFamily(
-            "lictor_http_answers",
-            "Answers made by handlers, by API group and class of status.",
-            labels=["group", "status"],
+@route("GET", "/v1/agent/metrics", acl="agent:read", namespaced=False)
+def read_metrics(request: Request) -> Reply:
+    """What this process counts; ``?format=prometheus`` for scrapers."""
+    registry = request.around.metrics
+    accepted = request.headers.get("Accept", "")
+    if request.query.get("format") == "prometheus" or "openmetrics-text" in accepted:
+        return Reply(200, generate_latest(registry), PROMETHEUS)
+    gauges = tuple(
+        Gauge(name=sample.name, value=sample.value, labels=sample.labels)
+        for metric in registry.collect()
+        for sample in metric.samples
+    )
+    moment = datetime.fromtimestamp(int(request.around.runtime.clock.wall()), UTC)
+    return Reply.of(
+        Metrics(
+            timestamp=f"{moment:%Y-%m-%d %H:%M:%S} +0000 UTC",
+            gauges=gauges,
+            points=(),
+            counters=(),
+            samples=(),
         )
-        for (group, status), count in sorted(self.answers.items()):
-            answers.add_metric([group, status], count)
-        yield answers
-        lane = self._lane
-        yield CounterMetricFamily(
-            "lictor_http_fast_lane_hits",
-            "Answers given again from kept bytes.",
-            value=lane.hits if lane else 0,
-        )
-        yield GaugeMetricFamily(
-            "lictor_http_fast_lane_bytes",
-            "Bytes held by kept answers.",
-            value=lane.size_bytes if lane else 0,
-        )
-        yield GaugeMetricFamily(
-            "lictor_http_connections", "Open connections.", value=len(self._door)
-        )
+    )

@@ -53,7 +53,11 @@ class RouteTable:
     """Rows of one API group; call it to add one."""
 
     def __init__(
-        self, name: str, *, shows_consistency: bool = False, index_on_failure: bool = False
+        self,
+        name: str = "other",
+        *,
+        shows_consistency: bool = False,
+        index_on_failure: bool = False,
     ) -> None:
         self.name = name
         """The group's name in metrics."""
