@@ -202,10 +202,13 @@ def _refuse_unbuilt(config: AgentConfig) -> None:
 
 def _raft_config(config: AgentConfig) -> RaftConfig:
     rpc: Listen = config.listeners.rpc
+    usual = RaftConfig()
     return RaftConfig(
         bootstrap=True,
         address=f"{config.advertise_lan}:{rpc.port}",
         multiplier=config.performance.raft_multiplier if not config.dev else 1,
+        snapshot_threshold=config.raft_snapshot_threshold or usual.snapshot_threshold,
+        trailing_logs=config.raft_trailing_logs or usual.trailing_logs,
     )
 
 
