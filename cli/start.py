@@ -163,7 +163,9 @@ async def start_agent(
         reread=reread,
         cpus=os.cpu_count() or 1,
     )
-    http = HTTPServer(_http_config(config, node_id), runtime=runtime, server=server, agent=host)
+    http = HTTPServer(
+        _http_config(config, node_id), runtime=runtime, server=server, agent=host, metrics=metrics
+    )
     dns = DNSServer(
         dns_options(config),
         runtime=runtime,

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from lictor.registry.answers import Answer
 from lictor.registry.commands import Command
@@ -22,6 +22,7 @@ from lictor.registry.errors import RegistryError, TooLarge
 from lictor.registry.queries import FILTERS, Filtered, Question
 
 from . import options
+from .counting import HTTPMetrics
 from .errors import Stated, status_of
 from .gourl import BadEscape, clean_path, decode_path, encode_path, is_printable, parse_query
 from .lane import Connection, Lane
@@ -52,10 +53,13 @@ _DOCS: Final = "https://www.consul.io/docs/agent/options.html"
 class Dispatcher:
     """Answers every request of one HTTP server."""
 
-    def __init__(self, router: Router, around: Surroundings, lane: Lane | None) -> None:
+    def __init__(
+        self, router: Router, around: Surroundings, lane: Lane | None, metrics: HTTPMetrics
+    ) -> None:
         self._router = router
         self._around = around
         self._lane = lane
+        self._metrics = metrics
         self._dates = Dates()
         self._cached: OrderedDict[Question, None] = OrderedDict()
         self._writes: set[asyncio.Task[Any]] = set()
@@ -134,6 +138,7 @@ class Dispatcher:
         except Exception:
             log.exception("request failed", method=request.method, path=path)
             reply, answer = Reply(500, b"internal error"), None
+        self._metrics.answers[route.group.name, f"{reply.status // 100}xx"] += 1
         wire = self._wire(request, reply, pretty=pretty)
         if answer is not None and parsed is not None and parsed.read_options.plain:
             self._keep(request, answer, wire)
@@ -252,7 +257,7 @@ class Dispatcher:
             routed=routed,
             pretty=pretty,
             gzipped=accepts_gzip(request.headers.get("Accept-Encoding", "")),
-            close=not request.keep_alive,
+            connection=_connection(request),
             without_body=request.method == "HEAD",
         )
 
@@ -267,6 +272,13 @@ class Dispatcher:
             return
         if self._around.server.may_answer():
             self._lane.record(connection.head, answer, wire)
+
+
+def _connection(request: web.BaseRequest) -> str:
+    """The ``Connection`` header, where the version's default is not what happens."""
+    if not request.keep_alive:
+        return "close"
+    return "keep-alive" if request.version < HttpVersion11 else ""
 
 
 async def _coroutine(change: Awaitable[T]) -> T:

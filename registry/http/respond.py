@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import sys
+import re
 from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
@@ -12,16 +12,14 @@ from typing import Final
 import msgspec
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
+from typing_extensions import override
 
 from .outcomes import JSON, TEXT, Reply
 
-if sys.version_info >= (3, 12):
-    from typing import override
-else:
-    from typing_extensions import override  # comes with aiohttp there
-
 GZIP_LEVEL: Final = 1
 """Fast: answers are small, and mostly served again from the kept bytes."""
+
+_NO_QUALITY: Final = re.compile(r"\s*q\s*=\s*0(\.0*)?\s*")
 
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus} | {
     413: "Request Entity Too Large"
@@ -70,8 +68,7 @@ def accepts_gzip(header: str) -> bool:
     for part in header.split(","):
         name, _, parameters = part.partition(";")
         if name.strip().lower() == "gzip":
-            quality = parameters.replace(" ", "").partition("q=")[2]
-            return quality.rstrip("0") not in {"0.", "0"} if quality else True
+            return not _NO_QUALITY.fullmatch(parameters)
     return False
 
 
@@ -99,13 +96,14 @@ def to_wire(
     routed: bool,
     pretty: bool,
     gzipped: bool,
-    close: bool,
+    connection: str,
     without_body: bool = False,
 ) -> Wire:
     """``reply`` as bytes.
 
     ``extra`` are headers beside the reply's own. ``routed`` tells whether a row answered: such
-    answers vary by encoding and may be ``gzipped``. ``without_body`` sends the head alone.
+    answers vary by encoding and may be ``gzipped``. ``connection`` is the header of that name, if
+    there is to be one. ``without_body`` sends the head alone.
     """
     body = reply.body
     if pretty and reply.content_type == JSON:
@@ -126,8 +124,8 @@ def to_wire(
     tail = [f"Content-Length: {len(body)}\r\n"]
     if guessed:
         tail.append(f"Content-Type: {guessed}\r\n")
-    if close:
-        tail.append("Connection: close\r\n")
+    if connection:
+        tail.append(f"Connection: {connection}\r\n")
     tail.append("\r\n")
     return Wire(
         "".join(lines).encode("utf-8", "surrogateescape"),
