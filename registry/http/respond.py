@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from collections import OrderedDict
 from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
@@ -72,6 +73,28 @@ def accepts_gzip(header: str) -> bool:
     return False
 
 
+class Zipper:
+    """Compresses bodies; the last ones are kept, for whoever waits for the same answer."""
+
+    def __init__(self, *, max_bytes: int = 16 * 1024 * 1024) -> None:
+        self._zipped: OrderedDict[bytes, bytes] = OrderedDict()
+        self._bytes = 0
+        self._max_bytes = max_bytes
+
+    def zipped(self, body: bytes) -> bytes:
+        """``body`` in gzip."""
+        known = self._zipped.get(body)
+        if known is not None:
+            return known
+        zipped = gzip.compress(body, GZIP_LEVEL, mtime=0)
+        self._zipped[body] = zipped
+        self._bytes += len(body) + len(zipped)
+        while self._bytes > self._max_bytes:
+            old, its = self._zipped.popitem(last=False)
+            self._bytes -= len(old) + len(its)
+        return zipped
+
+
 class Wire:
     """A reply as bytes: all but the date, which is put between ``head`` and ``tail``."""
 
@@ -95,15 +118,15 @@ def to_wire(
     extra: Mapping[str, str],
     routed: bool,
     pretty: bool,
-    gzipped: bool,
+    zipper: Zipper | None,
     connection: str,
     without_body: bool = False,
 ) -> Wire:
     """``reply`` as bytes.
 
     ``extra`` are headers beside the reply's own. ``routed`` tells whether a row answered: such
-    answers vary by encoding and may be ``gzipped``. ``connection`` is the header of that name, if
-    there is to be one. ``without_body`` sends the head alone.
+    answers vary by encoding and are compressed by ``zipper``, if there is one. ``connection`` is
+    the header of that name, if there is to be one. ``without_body`` sends the head alone.
     """
     body = reply.body
     if pretty and reply.content_type == JSON:
@@ -116,8 +139,8 @@ def to_wire(
         headers["Content-Type"] = reply.content_type
     elif body:
         guessed = TEXT
-    if routed and gzipped and body:
-        body = gzip.compress(body, GZIP_LEVEL, mtime=0)
+    if routed and zipper is not None and body:
+        body = zipper.zipped(body)
         headers["Content-Encoding"] = "gzip"
     lines = [f"HTTP/1.1 {reply.status} {_REASONS.get(reply.status, 'Unknown')}\r\n"]
     lines += [f"{name}: {_one_line(value)}\r\n" for name, value in sorted(headers.items())]

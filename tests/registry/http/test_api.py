@@ -15,6 +15,7 @@ from lictor.raft.system import system_runtime
 from lictor.registry.errors import Overloaded
 from lictor.registry.http.app import GROUPS
 from lictor.registry.http.outcomes import Reply
+from lictor.registry.http.respond import Zipper
 from lictor.registry.http.routes import Router, RouteTable
 
 
@@ -133,6 +134,16 @@ async def test_an_old_client_is_told_that_its_connection_stays(agent):
     await client.close()
 
 
+def test_a_compressed_body_is_made_once_and_kept_within_bounds(monkeypatch):
+    made = []
+    compress = gzip.compress
+    monkeypatch.setattr(gzip, "compress", lambda body, *a, **k: made.append(body) or compress(body))
+    zipper = Zipper(max_bytes=5000)
+    for name in (b"a", b"b", b"a", b"c", b"d", b"e", b"a"):
+        assert gzip.decompress(zipper.zipped(name * 1000)) == name * 1000
+    assert [body[:1] for body in made] == [b"a", b"b", b"c", b"d", b"e", b"a"]
+
+
 async def test_a_success_without_words_has_no_type(agent):
     received = await agent.request("OPTIONS", "/v1/kv/x")
     assert "Content-Type" not in received.headers
@@ -224,6 +235,43 @@ async def test_an_overloaded_cluster_asks_the_client_to_slow_down(agent, monkeyp
     monkeypatch.setattr(agent.server, "write", refuse)
     received = await agent.put("/v1/kv/a", b"x")
     assert (received.status, received.text) == (429, "too many proposals")
+
+
+async def test_changes_may_be_kept_to_some_networks(runtime):
+    async with MemoryAgent(runtime=runtime, allow_write_from=("10.0.0.0/8",)) as agent:
+        received = await agent.put("/v1/kv/a", b"x")
+        assert (received.status, received.text) == (403, "Access is restricted")
+        assert (await agent.get("/v1/kv/a")).status == 404
+    async with MemoryAgent(runtime=runtime, allow_write_from=("127.0.0.0/8",)) as agent:
+        assert (await agent.put("/v1/kv/a", b"x")).text == "true"
+
+
+# -- freshness ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "mode"),
+    [
+        ("", "stale"),
+        ("?leader", "leader"),
+        ("?consistent", "consistent"),
+        ("?cached", "leader"),
+        ("?max_stale=1s", "stale"),
+    ],
+)
+async def test_discovery_may_be_stale_by_configuration(runtime, query, mode):
+    async with MemoryAgent(runtime=runtime, discovery_max_stale=5.0) as agent:
+        received = await agent.get(f"/v1/catalog/nodes{query}")
+        assert received.headers["X-Consul-Effective-Consistency"] == mode
+
+
+@pytest.mark.parametrize(("age", "mode"), [(0.5, "stale"), (2.0, "leader")])
+async def test_an_answer_that_would_be_too_stale_comes_from_the_leader(
+    agent, monkeypatch, age, mode
+):
+    monkeypatch.setattr(type(agent.server), "last_contact", age)
+    received = await agent.get("/v1/catalog/nodes?max_stale=1s")
+    assert received.headers["X-Consul-Effective-Consistency"] == mode
 
 
 # -- changes --------------------------------------------------------------------------------------
