@@ -148,8 +148,7 @@ class RealScripts:
             drained.cancel()
             with suppress(asyncio.CancelledError):
                 await drained
-        if not in_time:
-            await process.wait()
+            await process.wait()  # also when the check itself is cancelled: leave no zombie
         code = process.returncode if in_time else None
         return Ran(exit_code=code, output=tail.kept, total=tail.total)
 

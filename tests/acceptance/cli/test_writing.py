@@ -206,3 +206,40 @@ def test_validate(play, tmp_path):
         validate ok.hcl warned.hcl
         validate -bogus
     """)
+
+
+def test_connect(play, tmp_path):
+    config = '{"Provider":"consul","Config":{"LeafCertTTL":"73h"}}'
+    (tmp_path / "ca.json").write_text(config)
+    lifetimes = '"LeafCertTTL":"72h","IntermediateCertTTL":"8760h","RotationPeriod":"2160h"'
+    (tmp_path / "back.json").write_text(f'{{"Provider":"consul","Config":{{{lifetimes}}}}}')
+    (tmp_path / "cut.json").write_text("{")
+    (tmp_path / "other.json").write_text('{"Provider":"zz","Config":{}}')
+    play("""
+        connect ca get-config x
+        connect ca get-config -http-addr=127.0.0.1:1
+        connect ca set-config
+        connect ca set-config -config-file=/nope
+        connect ca set-config -config-file=cut.json
+        connect ca set-config -config-file=other.json
+        connect ca set-config -config-file=ca.json
+        connect ca get-config
+        connect ca set-config -config-file=back.json
+        connect ca set-config -http-addr=127.0.0.1:1 -config-file=ca.json
+        connect expose
+        connect expose -ingress-gateway=g
+        connect expose -service=g -port=3
+        connect expose -ingress-gateway=g -service=s
+        connect expose -ingress-gateway=g -service=s -port=80
+        connect expose -ingress-gateway=g -service=s -port=80
+        connect expose -ingress-gateway=g -service=s -port=80 -protocol=http
+        connect expose -ingress-gateway=g -service=s2 -port=80
+        connect expose -ingress-gateway=g -service=s2 -port=81 -protocol=http -host=a.b
+        connect expose -ingress-gateway=g -service=s2 -port=82
+        config read -kind=ingress-gateway -name=g
+        connect expose -http-addr=127.0.0.1:1 -ingress-gateway=g -service=s -port=80
+        intention get g s
+        !config delete -kind=ingress-gateway -name=g
+        !intention delete g s
+        !intention delete g s2
+    """)

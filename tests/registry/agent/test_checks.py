@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import ssl
+from contextlib import suppress
 
 import msgspec
 import pytest
@@ -588,3 +590,22 @@ def test_cutting_never_splits_a_character():
 
 def test_every_type_that_is_asked_for_is_run():
     assert {kind for kind, _ in CHECK_TYPES} == {*RUN, "alias"}
+
+
+def test_a_command_whose_check_is_cancelled_is_killed_and_reaped(tmp_path):
+    pid = tmp_path / "pid"
+    os.mkfifo(pid)
+    command = ("/bin/sh", "-c", f"echo $$ > {pid}; exec sleep 60")
+
+    async def cancelled():
+        run = asyncio.create_task(RealScripts(SystemClock()).run(command, timeout=30.0, keep=100))
+        number = int(await asyncio.to_thread(pid.read_text))
+        run.cancel()
+        with suppress(asyncio.CancelledError):
+            await run
+        return number
+
+    number = asyncio.run(cancelled())  # the loop ends at once, as at an agent's end
+    with pytest.raises(ProcessLookupError):  # not even a zombie is left
+        os.kill(number, 0)
+    gc.collect()  # nor a transport that nobody closed, which would warn now
