@@ -189,7 +189,9 @@ class MemoryAgent:
                 **config,
             }
         )
-        self.http = HTTPServer(self.config, runtime=self.runtime, server=self.server, agent=agent, groups=groups)
+        self.http = HTTPServer(
+            self.config, runtime=self.runtime, server=self.server, agent=agent, groups=groups
+        )
         self.address = ("127.0.0.1", 0)
 
     async def __aenter__(self) -> MemoryAgent:
