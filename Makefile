@@ -8,6 +8,7 @@ SEED ?= 0
 
 # The folders `dns` and `cli` must never be found in place of the libraries of these names.
 export PYTHONSAFEPATH := 1
+unexport PYTHONPATH
 
 .PHONY: help demo test lint bench soak lock clean
 .DEFAULT_GOAL := help
@@ -15,8 +16,8 @@ export PYTHONSAFEPATH := 1
 help:  ## Show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
 
-demo: $(STAMP)  ## One agent, two services with health checks, DNS, HTTP and an intention; Ctrl-C ends it
-	@$(BIN)/lictor demo
+demo: $(STAMP)  ## One agent, two services with health checks, DNS and an intention; Ctrl-C ends it
+	@$(BIN)/lictor demo $(ARGS)
 
 test: $(STAMP)  ## Everything that must pass: format, lint, types, imports, tests
 	@tests/acceptance/get_peers.sh || true
@@ -39,7 +40,7 @@ bench: $(STAMP)  ## Our agent and a real Consul side by side (ARGS=--quick for a
 
 soak: $(STAMP)  ## Longer random runs: more Hypothesis examples, more crash rounds (SEED=n)
 	LICTOR_SOAK=1 $(BIN)/pytest -n auto --dist loadfile --timeout 1800 -p no:cacheprovider \
-		--hypothesis-seed=$(SEED) tests/raft tests/registry tests/acceptance/test_kill.py
+		--hypothesis-seed=$(SEED) tests/raft tests/registry tests/dns tests/acceptance/test_kill.py
 
 lock: $(STAMP)  ## Write requirements.lock from a clean environment with the newest versions that fit
 	rm -rf $(VENV)-lock
@@ -56,6 +57,7 @@ clean:  ## Remove the environment, caches and built files
 # The stamp is newer than what it was made from, so that the second run starts at once.
 $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed (PYTHON=python3.12 make ...)")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	@echo "Setting up $(VENV), once"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
 	@touch $@

@@ -23,6 +23,7 @@ def _run(args: tuple[str, ...], **values: Any) -> int:
     $ lictor agent -server -bootstrap-expect 3 -data-dir /var/lib/lictor -retry-join 10.0.0.1
     """
     # not before it is needed: `lictor agent -h` should be quick
+    from lictor.registry.config import Loaded
     from lictor.registry.config.start import check_start
     from lictor.registry.errors import InvalidConfig
 
@@ -30,7 +31,8 @@ def _run(args: tuple[str, ...], **values: Any) -> int:
 
     if args:
         raise Failure(f"==> Unexpected extra arguments: [{' '.join(args)}]")
-    try:
+
+    def read() -> Loaded:
         loaded = load_here(
             paths=[Path(path) for path in values[PATHS]],
             fragments=values["hcl"],
@@ -39,13 +41,17 @@ def _run(args: tuple[str, ...], **values: Any) -> int:
             config_format=values["config_format"],
         )
         check_start(loaded.config)
+        return loaded
+
+    try:
+        loaded = read()
     except InvalidConfig as error:
         raise Failure(f"==> {error}") from error
     for warning in loaded.warnings:
         click.echo(f"==> {warning}", err=True)
     from .run import run_agent
 
-    return run_agent(loaded.config, loaded.warnings)
+    return run_agent(loaded.config, loaded.warnings, lambda: read().config)
 
 
 agent: Final = Command("agent", summary="Run a Lictor agent", callback=_run, params=[*flags()])

@@ -30,12 +30,14 @@ class Silent(Failure):
 class Misuse(Failure):
     """The words of a command line make no sense; the user is shown the command's help.
 
-    Source: Consul prints it on stderr, behind a blank line; ``leave`` alone on stdout.
+    Source: Consul prints it on stderr, behind a blank line or, in its ACL commands, without one;
+    ``leave`` alone on stdout.
     """
 
-    def __init__(self, message: str, *, on_stdout: bool = False) -> None:
+    def __init__(self, message: str, *, on_stdout: bool = False, blank_line: bool = True) -> None:
         super().__init__(message)
         self.on_stdout = on_stdout
+        self.blank_line = blank_line and not on_stdout
 
 
 class BadFlag(Failure):

@@ -144,7 +144,7 @@ def _invoke(found: click.Command, context: click.Context, rest: list[str]) -> in
         return mistake.code
     except Misuse as misuse:
         if misuse.message:
-            click.echo(misuse.message + ("" if misuse.on_stdout else "\n"), err=True)
+            click.echo(misuse.message + ("\n" if misuse.blank_line else ""), err=True)
         click.echo(found.get_help(context), err=not misuse.on_stdout)
         return misuse.code
     except click.exceptions.Exit as ended:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from lictor.raft.errors import StorageError
 from lictor.raft.runtime import Runtime
 from lictor.raft.system import system_runtime
 from lictor.registry.config import AgentConfig, InvalidConfig
+from lictor.registry.errors import RegistryError
 
 from . import logs
 from .start import RunningAgent, start_agent
@@ -28,10 +29,15 @@ log = structlog.get_logger("agent")
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
-def run_agent(config: AgentConfig, warnings: Sequence[str] = ()) -> int:
+def run_agent(
+    config: AgentConfig,
+    warnings: Sequence[str] = (),
+    read_config: Callable[[], AgentConfig] | None = None,
+) -> int:
     """Run an agent until a signal ends it; return the process's exit code.
 
-    A server that is told to stop exits with 1, as Consul's do: it did not leave the cluster.
+    ``read_config`` reads the configuration again, for SIGHUP and ``lictor reload``. A server that
+    is told to stop exits with 1, as Consul's do: it did not leave the cluster.
     """
     runtime = system_runtime()
     try:
@@ -43,7 +49,7 @@ def run_agent(config: AgentConfig, warnings: Sequence[str] = ()) -> int:
     for warning in warnings:
         log.warning(warning)
     try:
-        return uvloop.run(_serve(config, runtime))
+        return uvloop.run(_serve(config, runtime, read_config))
     except (InvalidConfig, StorageError) as error:
         click.echo(f"==> {error}", err=True)
     except OSError as error:
@@ -51,7 +57,9 @@ def run_agent(config: AgentConfig, warnings: Sequence[str] = ()) -> int:
     return 1
 
 
-async def _serve(config: AgentConfig, runtime: Runtime) -> int:
+async def _serve(
+    config: AgentConfig, runtime: Runtime, read_config: Callable[[], AgentConfig] | None
+) -> int:
     loop = asyncio.get_running_loop()
     stopping: asyncio.Future[int] = loop.create_future()
 
@@ -60,9 +68,17 @@ async def _serve(config: AgentConfig, runtime: Runtime) -> int:
             os._exit(1)  # a second signal means now
         stopping.set_result(code)
 
-    agent = await start_agent(config, runtime, stop=lambda: stop(0))
+    agent = await start_agent(config, runtime, stop=lambda: stop(0), read_config=read_config)
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop, 1)
+    reloads: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        task = loop.create_task(_reload(agent))
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
     _write_pid(config, runtime)
     for line in banner(config, agent):
         click.echo(line)
@@ -79,6 +95,13 @@ async def _serve(config: AgentConfig, runtime: Runtime) -> int:
         await agent.close()
         if config.pid_file:
             runtime.disk.remove(Path(config.pid_file))
+
+
+async def _reload(agent: RunningAgent) -> None:
+    try:
+        await agent.host.reload_config()
+    except RegistryError as error:
+        log.warning("configuration not reloaded", error=str(error))
 
 
 def _write_pid(config: AgentConfig, runtime: Runtime) -> None:

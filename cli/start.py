@@ -25,6 +25,7 @@ from lictor.raft.storage import SqliteStorage, Storage
 from lictor.registry.agent.host import HostAgent
 from lictor.registry.agent.report import COMPATIBLE_VERSION
 from lictor.registry.config import AgentConfig, InvalidConfig, Listen
+from lictor.registry.config.reload import reload
 from lictor.registry.http.app import HTTPServer
 from lictor.registry.http.interfaces import HTTPConfig
 from lictor.registry.machine import Machine
@@ -47,8 +48,16 @@ class RunningAgent:
     """An agent with its listeners. Made by :func:`start_agent`."""
 
     def __init__(
-        self, *, server: Server, host: HostAgent, http: HTTPServer, dns: DNSServer, node_id: str
+        self,
+        config: AgentConfig,
+        *,
+        server: Server,
+        host: HostAgent,
+        http: HTTPServer,
+        dns: DNSServer,
+        node_id: str,
     ) -> None:
+        self.config = config
         self.server = server
         self.host = host
         self.node_id = node_id
@@ -62,17 +71,33 @@ class RunningAgent:
         """Done when the disk failed and the server ended itself."""
         return self.server.raft.failed
 
-    async def listen(self, config: AgentConfig) -> None:
+    async def take_over(self, read_again: AgentConfig) -> None:
+        """Go on with what a configuration read again says, where that needs no restart.
+
+        Raises:
+            InvalidConfig: a definition in it cannot be read; nothing was changed.
+        """
+        reloaded = reload(self.config, read_again)
+        await self.host.take_over(reloaded.config)
+        self._dns.configure(dns_options(reloaded.config), reloaded.config.recursors)
+        self.config = reloaded.config
+        log.info(
+            "configuration reloaded",
+            applied=",".join(reloaded.applied),
+            needs_restart=",".join(reloaded.ignored),
+        )
+
+    async def listen(self) -> None:
         """Open every listener.
 
         Raises:
             OSError: an address cannot be had.
         """
-        for address in config.listeners.http:
+        for address in self.config.listeners.http:
             listener = await self._http.serve(address.host, address.port)
             self.http_addresses.append(listener.address)
             log.info("http listener started", address=listener.address[0], port=listener.address[1])
-        for address in config.listeners.dns:
+        for address in self.config.listeners.dns:
             self.dns_addresses.append(await self._dns.serve(address.host, address.port))
 
     async def close(self) -> None:
@@ -93,8 +118,12 @@ async def start_agent(
     *,
     storage: Callable[[AgentConfig], Storage] = open_storage,
     stop: Callable[[], None] = lambda: None,
+    read_config: Callable[[], AgentConfig] | None = None,
 ) -> RunningAgent:
-    """Start an agent; when this returns, it answers. ``stop`` is called when it is asked to leave.
+    """Start an agent; when this returns, it answers.
+
+    ``stop`` is called when it is asked to leave, ``read_config`` when it is to read its
+    configuration again; without one it keeps what it has.
 
     Raises:
         InvalidConfig: the configuration asks for what this version cannot do.
@@ -121,8 +150,18 @@ async def start_agent(
         version=COMPATIBLE_VERSION,
     )
     server = Server(node=raft, machine=machine, runtime=runtime, member=member)
+
+    async def reread() -> None:
+        await running.take_over(read_config() if read_config else running.config)
+
     host = HostAgent(
-        config, runtime=runtime, server=server, node_id=node_id, stop=stop, cpus=os.cpu_count() or 1
+        config,
+        runtime=runtime,
+        server=server,
+        node_id=node_id,
+        stop=stop,
+        reread=reread,
+        cpus=os.cpu_count() or 1,
     )
     http = HTTPServer(_http_config(config, node_id), runtime=runtime, server=server, agent=host)
     dns = DNSServer(
@@ -136,11 +175,11 @@ async def start_agent(
         alt_domain=config.alt_domain,
         recursors=config.recursors,
     )
-    running = RunningAgent(server=server, host=host, http=http, dns=dns, node_id=node_id)
+    running = RunningAgent(config, server=server, host=host, http=http, dns=dns, node_id=node_id)
     try:
         await server.start()
         await host.begin()
-        await running.listen(config)
+        await running.listen()
     except BaseException:
         await running.close()
         raise
@@ -161,10 +200,13 @@ def _refuse_unbuilt(config: AgentConfig) -> None:
 
 def _raft_config(config: AgentConfig) -> RaftConfig:
     rpc: Listen = config.listeners.rpc
+    usual = RaftConfig()
     return RaftConfig(
         bootstrap=True,
         address=f"{config.advertise_lan}:{rpc.port}",
         multiplier=config.performance.raft_multiplier if not config.dev else 1,
+        snapshot_threshold=config.raft_snapshot_threshold or usual.snapshot_threshold,
+        trailing_logs=config.raft_trailing_logs or usual.trailing_logs,
     )
 
 

@@ -18,7 +18,7 @@ ROOMS = ("raft", "registry", "dns", "connect", "cli")
 MODULES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 
 THE_DOOR = re.compile(r"raft/(system|simulat)\w*\.py")
-"""The real runtime: the only module below the entry points that asks the machine."""
+"""What implements a runtime: the real one, and the simulated one, whose loop keeps virtual time."""
 
 ENTRY_POINTS = re.compile(r"cli/.*|registry/run\.py")
 """What starts a process may touch the machine to do so; decisions live below."""
@@ -143,7 +143,7 @@ def test_nothing_is_unpickled_evaluated_or_given_to_a_shell():
         for path in MODULES
         for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Call)
-        and ast.unparse(node.func).startswith("subprocess.")
+        and "subprocess" in ast.unparse(node.func)
         and any(keyword.arg == "shell" for keyword in node.keywords)
     ] == []
 

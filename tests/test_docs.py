@@ -175,7 +175,7 @@ def test_python_blocks(page, agent, tmp_path):
             check=False,
         )
         assert done.returncode == 0, f"{titled(page)}:{first}: {done.stderr}"
-        promised = re.findall(r"^print\(.*\)  # (.*)$", block, re.MULTILINE)
+        promised = re.findall(r"^ *print\(.*\)  # (.*)$", block, re.MULTILINE)
         assert done.stdout.splitlines() == promised
 
 

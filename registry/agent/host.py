@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,8 +22,8 @@ from .registry import Registry
 class HostAgent(Agent):
     """The agent of one host, as a server.
 
-    ``stop`` ends the process; ``read_config`` reads the configuration again and raises
-    :class:`InvalidConfig` for one that cannot be used.
+    ``stop`` ends the process; ``reread`` reads the configuration again and has every room take it
+    over; it raises :class:`InvalidConfig` for one that cannot be used.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class HostAgent(Agent):
         node_id: str,
         cpus: int,
         stop: Callable[[], None],
-        read_config: Callable[[], AgentConfig] | None = None,
+        reread: Callable[[], Awaitable[None]],
     ) -> None:
         data_dir = None if config.dev or not config.data_dir else Path(config.data_dir)
         super().__init__(
@@ -46,7 +46,7 @@ class HostAgent(Agent):
         self._node_id = node_id
         self._cpus = cpus
         self._stop = stop
-        self._read_config = read_config
+        self._reread = reread
 
     async def begin(self) -> None:
         """Start with what the configuration registers.
@@ -106,19 +106,25 @@ class HostAgent(Agent):
         self._stop()
 
     async def reload_config(self) -> None:
-        """Read the configuration again and take over its services and checks.
+        """Read the configuration again and take over what needs no restart.
 
         Raises:
             Refused: it cannot be read or used; nothing was changed.
         """
-        if self._read_config is None:
-            return
         try:
-            config = self._read_config()
-            definitions = definitions_of(config)
+            await self._reread()
         except InvalidConfig as error:
             raise Refused(str(error)) from error
+
+    async def take_over(self, config: AgentConfig) -> None:
+        """Go on with ``config``: its services and checks, metadata and limits.
+
+        Raises:
+            InvalidConfig: a definition cannot be read; nothing was changed.
+        """
+        definitions = definitions_of(config)
         self._config = config
+        self.identity = identity_of(config, self._node_id)
         await self.reload(*definitions)
 
 

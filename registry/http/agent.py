@@ -10,8 +10,9 @@ from lictor.registry.records import CRITICAL, PASSING, WARNING
 
 from .agent_bodies import CheckUpdate
 from .errors import Stated, bad_request
+from .filtering import agent_checks, agent_services
 from .gourl import quoted
-from .options import waiting
+from .options import refuse_namespace, waiting
 from .outcomes import Reply
 from .request import Request
 from .root import COMPATIBLE_VERSION
@@ -107,7 +108,7 @@ def set_token(_: Request) -> Reply:
 @route("GET", "/v1/agent/services", acl="service:read")
 def list_services(request: Request) -> Reply:
     """This agent's services by id."""
-    return Reply.of(request.agent.services())
+    return Reply.of(agent_services(request, request.agent.services()))
 
 
 @route("GET", "/v1/agent/service/{service}", acl="service:read")
@@ -139,11 +140,12 @@ async def deregister_service(request: Request) -> Reply:
     return DONE
 
 
-@route("PUT", "/v1/agent/service/maintenance/{service}", acl="service:write")
+@route("PUT", "/v1/agent/service/maintenance/{service}", acl="service:write", namespaced=False)
 async def maintain_service(request: Request) -> Reply:
     """Begin or end a service's maintenance."""
     service = request.required("Missing service ID")
     enable = _enable(request)
+    refuse_namespace(request.query, request.headers)
     reason = request.query.get("reason")
     await request.agent.service_maintenance(service, enable=enable, reason=reason)
     return DONE
@@ -155,7 +157,7 @@ async def maintain_service(request: Request) -> Reply:
 @route("GET", "/v1/agent/checks", acl="node:read")
 def list_checks(request: Request) -> Reply:
     """This agent's checks by id."""
-    return Reply.of(request.agent.checks())
+    return Reply.of(agent_checks(request, request.agent.checks()))
 
 
 @route("PUT", "/v1/agent/check/register", acl="node:write")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import html
+from collections import OrderedDict
 from collections.abc import Awaitable
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -42,6 +43,9 @@ T = TypeVar("T")
 
 log = structlog.get_logger("http")
 
+MAX_CACHED: Final = 1000
+"""Questions that are remembered as asked with ``?cached``."""
+
 _DOCS: Final = "https://www.consul.io/docs/agent/options.html"
 
 
@@ -53,6 +57,7 @@ class Dispatcher:
         self._around = around
         self._lane = lane
         self._dates = Dates()
+        self._cached: OrderedDict[Question, None] = OrderedDict()
         self._writes: set[asyncio.Task[Any]] = set()
         self._extra = {
             canonical(name): value for name, value in around.config.response_headers.items()
@@ -173,9 +178,20 @@ class Dispatcher:
         )
         if route.group.shows_consistency:
             headers["X-Consul-Effective-Consistency"] = read.effective
+        if read.cached and route.cacheable:
+            headers |= self._cache_headers(ask.question)
         return Reply(
             reply.status, reply.body, reply.content_type, {**headers, **reply.headers}
         ), answer
+
+    def _cache_headers(self, question: Question) -> dict[str, str]:
+        """What ``?cached`` is told. Answers here are never older than the state."""
+        known = question in self._cached
+        self._cached[question] = None
+        self._cached.move_to_end(question)
+        if len(self._cached) > MAX_CACHED:
+            self._cached.popitem(last=False)
+        return {"X-Cache": "HIT", "Age": "0"} if known else {"X-Cache": "MISS"}
 
     async def _propose(self, request: Request, propose: Propose) -> Reply:
         server = self._around.server

@@ -18,7 +18,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import structlog
 from aiohttp import web
@@ -196,8 +196,8 @@ class Connection(RequestHandler):
             # refused before aiohttp knows of it, so it will not be told of the end either
             self._address = ""
             self._manager = None
-            assert isinstance(transport, asyncio.Transport)
-            transport.abort()
+            # a cast, since uvloop's transports are no asyncio.Transport to isinstance
+            cast(asyncio.Transport, transport).abort()
             return
         super().connection_made(transport)
 

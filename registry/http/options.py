@@ -43,7 +43,7 @@ class ReadOptions(msgspec.Struct, frozen=True):
     @property
     def plain(self) -> bool:
         """Whether the answer depends on nothing but the state: no waiting, no confirmation."""
-        return not self.index and self.mode != "consistent" and not self.max_stale
+        return not (self.index or self.max_stale or self.cached or self.mode == "consistent")
 
 
 def read_options(query: Query, headers: Mapping[str, str]) -> ReadOptions:

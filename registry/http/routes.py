@@ -31,6 +31,8 @@ class Route:
     acl: str
     """What the token must be allowed, ``resource:access``; empty for nothing."""
     blocking: bool
+    cacheable: bool
+    """Whether ``?cached`` is heeded."""
     reads_options: bool
     """Whether read options are looked at although nothing is read by them, as Consul does."""
     namespaced: bool
@@ -64,6 +66,7 @@ class RouteTable:
         *,
         acl: str = "",
         blocking: bool = False,
+        cacheable: bool = False,
         reads_options: bool = False,
         namespaced: bool = True,
         body_limit: str = "max_body_size",
@@ -79,6 +82,7 @@ class RouteTable:
                     handler=handler,
                     acl=acl,
                     blocking=blocking,
+                    cacheable=cacheable,
                     reads_options=reads_options,
                     namespaced=namespaced,
                     body_limit=body_limit,

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
+import msgpack
 import msgspec
 
 from lictor.registry.records import (
@@ -31,6 +32,9 @@ R = TypeVar("R")
 SNAPSHOT_FORMAT: Final = 1
 SNAPSHOT_CHUNK: Final = 512
 """Records in one chunk of a snapshot."""
+
+MAX_MESSAGE: Final = 1 << 30
+"""Bytes that one chunk's message may have: more than its records can be at their largest."""
 
 
 def _plain(record: Any, create_index: int, modify_index: int) -> Any:
@@ -151,7 +155,7 @@ class State:
 
     @classmethod
     def restored(cls, chunks: Iterable[bytes]) -> State:
-        """The state that an encoder of :meth:`snapshot` wrote as ``chunks``.
+        """The state that an encoder of :meth:`snapshot` wrote, cut into any ``chunks``.
 
         Raises:
             ValueError: the chunks are not a whole snapshot of a format this version reads.
@@ -191,9 +195,12 @@ class State:
 
 
 def _chunk_parts(chunks: Iterable[bytes]) -> Iterator[tuple[str, list[Any]]]:
+    # storage and network cut the stream where it suits them, so messages end in mid-chunk
+    unpacker = msgpack.Unpacker(max_buffer_size=MAX_MESSAGE, strict_map_key=False)
     for chunk in chunks:
-        kind, *parts = msgspec.msgpack.decode(chunk)
-        yield kind, parts
+        unpacker.feed(chunk)
+        for kind, *parts in unpacker:
+            yield kind, parts
 
 
 def _key(decoded: Any) -> Hashable:

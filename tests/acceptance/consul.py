@@ -12,12 +12,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 BINARY = Path(
     os.environ.get("CONSUL_ORACLE")
     or shutil.which("consul")
     or Path.home() / ".cache/lictor-peers/consul"
 )
-READY = re.compile(rb"Synced node info")
+MARKS = [
+    pytest.mark.acceptance,
+    pytest.mark.slow,
+    pytest.mark.skipif(not BINARY.exists(), reason="no Consul binary to compare with"),
+]
+READY = re.compile(rb"marking health alive")
 PORTS = ("http", "dns", "server", "serf_lan", "serf_wan")
 
 
@@ -31,14 +38,17 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def server(directory: Path, *, key: str) -> Iterator[str]:
-    """Run a server until the block ends; the value is its HTTP address."""
+def server(directory: Path, *, key: str, more: str = "") -> Iterator[str]:
+    """Run a server until the block ends; the value is its HTTP address.
+
+    ``more`` is added to its configuration.
+    """
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     shown = " ".join(f"{name} = {port}" for name, port in ports.items())
     config = directory / "server.hcl"
     config.write_text(
         f'node_name = "n1"\nbind_addr = "127.0.0.1"\nconnect {{ enabled = true }}\n'
-        f"ports {{ {shown} grpc = -1 https = -1 }}\n"
+        f"ports {{ {shown} grpc = -1 https = -1 }}\n{more}\n"
     )
     command = [str(BINARY), "agent", "-server", "-bootstrap-expect=1", f"-encrypt={key}"]
     command += [f"-data-dir={directory / 'data'}", f"-config-file={config}"]

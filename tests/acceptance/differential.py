@@ -139,6 +139,12 @@ class Masks:
             if value.get("Node") == OWN_NODE and "TaggedAddresses" in value:
                 # written once or twice while it starts
                 value = {key: part for key, part in value.items() if key not in INDEX_NAMES}
+            if "ProtocolCur" in value:  # a member, whose ports are its own
+                tags = {key: part for key, part in value["Tags"].items() if "port" not in key}
+                value = {**value, "Port": 0, "Tags": tags}
+            if all(map(_is_texts, value.values())):
+                # services with their tags, which Consul prints in the order of a Go map
+                value = {key: sorted(part) for key, part in value.items()}
             return {self.text(key): self.value(part, key) for key, part in value.items()}
         if isinstance(value, list):
             return [self.value(part, name) for part in value]
@@ -149,6 +155,10 @@ class Masks:
                 return "<index>"
             return self.name("index", str(value))
         return value
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(part, str) for part in value)
 
 
 def shown(received: Received, masks: Masks, *, with_body: bool) -> list[str]:

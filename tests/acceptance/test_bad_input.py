@@ -89,7 +89,7 @@ NONSENSE = [
     ("GET", "/v1/agent/service/register", None, 405, "GET"),
     ("POST", "/v1/kv/x", "x", 405, "POST"),
     ("PATCH", "/v1/catalog/services", "x", 405, "PATCH"),
-    ("BREW", "/v1/kv/x", None, 405, "BREW"),
+    ("BREW", "/v1/kv/x", None, (400, 405), ""),
     ("GET", "/v1/kv/%zz", None, 400, ""),
     ("GET", "/v1/kv/a%00b", None, 400, ""),
 ]

@@ -16,7 +16,7 @@ def started(monkeypatch):
     starts = []
     module = ModuleType("lictor.cli.run")
 
-    def run_agent(config, warnings):
+    def run_agent(config, warnings, read_config):
         starts.append((config, warnings))
         return 7
 

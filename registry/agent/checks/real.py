@@ -15,6 +15,7 @@ import aiohttp
 from lictor.raft.runtime import Clock
 from lictor.registry.agent.verdict import ProbeFailed, Tail
 
+from .dial import client_context, tls_failed
 from .gonet import dial_failed
 from .http import HTTPRequest, HTTPResponse
 from .script import Ran
@@ -45,7 +46,7 @@ class RealHTTP:
             place = error.history[-1].headers.get("Location", "") if error.history else ""
             raise ProbeFailed(f'{verb} "{place}": stopped after 10 redirects') from error
         except aiohttp.ClientConnectorCertificateError as error:
-            raise ProbeFailed(f"{asked}: x509: {error.certificate_error}") from error
+            raise ProbeFailed(f"{asked}: {_not_trusted(error)}") from error
         except aiohttp.ClientConnectorError as error:
             raise ProbeFailed(f"{asked}: {_not_connected(error)}") from error
         except aiohttp.ServerDisconnectedError as error:
@@ -82,12 +83,9 @@ class RealHTTP:
 
 
 def _tls(request: HTTPRequest) -> ssl.SSLContext | bool:
-    if not request.skip_verify or not request.url.startswith("https:"):
-        return True
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
+    if request.skip_verify and request.url.startswith("https:"):
+        return client_context(skip_verify=True)
+    return True
 
 
 def _refuse_bad_url(url: str, asked: str) -> None:
@@ -113,10 +111,13 @@ def _not_connected(error: aiohttp.ClientConnectorError) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"dial tcp: lookup {error.host}: no such host"
     if isinstance(cause, ssl.SSLError):
-        if cause.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}:
-            return "tls: first record does not look like a TLS handshake"
-        return f"tls: {(cause.reason or str(cause)).lower().replace('_', ' ')}"
+        return tls_failed(cause)
     return dial_failed(error.host, error.port or 0, cause)
+
+
+def _not_trusted(error: aiohttp.ClientConnectorCertificateError) -> str:
+    cause = error.certificate_error
+    return tls_failed(cause) if isinstance(cause, ssl.SSLError) else f"x509: {cause}"
 
 
 class RealScripts:
@@ -147,8 +148,7 @@ class RealScripts:
             drained.cancel()
             with suppress(asyncio.CancelledError):
                 await drained
-        if not in_time:
-            await process.wait()
+            await process.wait()  # also when the check itself is cancelled: leave no zombie
         code = process.returncode if in_time else None
         return Ran(exit_code=code, output=tail.kept, total=tail.total)
 

@@ -19,6 +19,7 @@ from lictor.registry.records import CRITICAL
 
 from . import http, script
 from .http import HTTPProber
+from .http2 import probe_grpc, probe_h2ping
 from .remote_alias import follow_remote
 from .script import ScriptProber
 from .tcp import probe_tcp, probe_udp
@@ -64,6 +65,14 @@ async def _run_udp(run: Run) -> Verdict:
     return await probe_udp(run.runtime.network, run.runtime.clock, run.rules)
 
 
+async def _run_grpc(run: Run) -> Verdict:
+    return await probe_grpc(run.runtime.network, run.runtime.clock, run.rules)
+
+
+async def _run_h2ping(run: Run) -> Verdict:
+    return await probe_h2ping(run.runtime.network, run.runtime.clock, run.rules)
+
+
 async def _run_script(run: Run) -> Verdict:
     timeout = run.rules.timeout or int(script.DEFAULT_TIMEOUT * NANOSECONDS)
     return await script.probe(
@@ -84,8 +93,8 @@ RUN: Final[dict[str, Callable[[Run], Awaitable[Verdict]]]] = {
     "udp": _run_udp,
     "script": _run_script,
     "docker": _cannot_run("docker"),
-    "grpc": _cannot_run("gRPC"),
-    "h2ping": _cannot_run("H2PING"),
+    "grpc": _run_grpc,
+    "h2ping": _run_h2ping,
     "os_service": _cannot_run("OS service"),
 }
 """One row for each type that is run at intervals; TTL and alias checks are not."""

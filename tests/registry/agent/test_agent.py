@@ -270,9 +270,9 @@ async def test_a_deregistered_check_runs_no_more():
         assert w.registry.checks() == {}
 
 
-@pytest.mark.parametrize("kind", [{"GRPC": "x:1"}, {"H2PING": "x:1"}, {"OSService": "x"}])
+@pytest.mark.parametrize("kind", [{"DockerContainerID": "x", "Args": ["y"]}, {"OSService": "x"}])
 async def test_a_type_that_is_not_run_says_so(kind):
-    async with World() as w:
+    async with World(enable_script_checks=True) as w:
         await w.agent.register_check(check(Name="c", Interval=SECOND, **kind))
         await w.clock.advance(2)
         found = w.agent.checks()["c"]
