@@ -36,7 +36,9 @@ class Member:
 
     def start(self, under=()):
         self.process = subprocess.Popen(
-            [*under, sys.executable,
+            [
+                *under,
+                sys.executable,
                 MEMBER,
                 self.directory,
                 str(self.port),
