@@ -7,6 +7,7 @@ loop should cost no more than Python and one request.
 from __future__ import annotations
 
 import importlib.util
+import io
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -63,6 +64,10 @@ EXIT_UNKNOWN_COMMAND: Final = 127
 
 def main() -> None:
     """The entry point of the ``lictor`` script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # an argument that is no UTF-8 may come back in a message
+            stream.reconfigure(errors="surrogateescape")
     sys.exit(run(sys.argv[1:]))
 
 

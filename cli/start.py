@@ -163,7 +163,9 @@ async def start_agent(
         reread=reread,
         cpus=os.cpu_count() or 1,
     )
-    http = HTTPServer(_http_config(config, node_id), runtime=runtime, server=server, agent=host)
+    http = HTTPServer(
+        _http_config(config, node_id), runtime=runtime, server=server, agent=host, metrics=metrics
+    )
     dns = DNSServer(
         dns_options(config),
         runtime=runtime,
@@ -237,6 +239,9 @@ def _http_config(config: AgentConfig, node_id: str) -> HTTPConfig:
         default_allow=not config.acl.enabled or config.acl.default_policy != "deny",
         response_headers=config.http_config.response_headers,
         blocked_prefixes=config.http_config.block_endpoints,
+        allow_write_from=config.http_config.allow_write_http_from,
+        translate_wan_addrs=config.translate_wan_addrs,
+        discovery_max_stale=config.discovery_max_stale,
         filter_unprintable=not config.disable_http_unprintable_char_filter,
         kv_max_value_size=config.limits.kv_max_value_size,
         max_connections_per_client=config.limits.http_max_conns_per_client,

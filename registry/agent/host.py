@@ -14,8 +14,7 @@ from lictor.registry.server import Server
 
 from . import report
 from .agent import Agent
-from .definitions import CheckDefinition, ServiceDefinition, from_file
-from .identity import AgentIdentity
+from .identity import configured_definitions, configured_identity
 from .registry import Registry
 
 
@@ -39,7 +38,10 @@ class HostAgent(Agent):
     ) -> None:
         data_dir = None if config.dev or not config.data_dir else Path(config.data_dir)
         super().__init__(
-            identity_of(config, node_id), runtime, cast(Registry, server), data_dir=data_dir
+            configured_identity(config, node_id=node_id),
+            runtime,
+            cast(Registry, server),
+            data_dir=data_dir,
         )
         self._config = config
         self._server = server
@@ -54,7 +56,7 @@ class HostAgent(Agent):
         Raises:
             RegistryError: a definition from the configuration will not do.
         """
-        await self.start(*definitions_of(self._config))
+        await self.start(*configured_definitions(self._config))
 
     # -- what the API asks besides the local part -------------------------------------------------
 
@@ -68,7 +70,7 @@ class HostAgent(Agent):
         raft = self._server.raft
         address = f"{self._config.advertise_lan}:{self._config.listeners.rpc.port}"
         return {
-            "agent": report.agent_stats(self.checks(), self.services()),
+            "agent": self.counts(),
             "build": {"prerelease": "", "revision": "", "version": report.COMPATIBLE_VERSION},
             "consul": {
                 "acl": "enabled" if self._config.acl.enabled else "disabled",
@@ -122,39 +124,7 @@ class HostAgent(Agent):
         Raises:
             InvalidConfig: a definition cannot be read; nothing was changed.
         """
-        definitions = definitions_of(config)
+        definitions = configured_definitions(config)
         self._config = config
-        self.identity = identity_of(config, self._node_id)
-        await self.reload(*definitions)
-
-
-def identity_of(config: AgentConfig, node_id: str) -> AgentIdentity:
-    """The part of the configuration that the agent's own work needs."""
-    return AgentIdentity(
-        node_name=config.node_name,
-        node_id=node_id,
-        address=config.advertise_lan,
-        datacenter=config.datacenter,
-        tagged_addresses=config.tagged_addresses,
-        meta=config.node_meta,
-        check_update_interval=config.check_update_interval,
-        check_output_max_size=config.check_output_max_size,
-        discard_check_output=config.discard_check_output,
-        enable_script_checks=config.enable_script_checks,
-        enable_local_script_checks=config.enable_local_script_checks,
-        sidecar_min_port=config.ports.sidecar_min_port,
-        sidecar_max_port=config.ports.sidecar_max_port,
-    )
-
-
-def definitions_of(
-    config: AgentConfig,
-) -> tuple[list[ServiceDefinition], list[CheckDefinition]]:
-    """The services and checks that the configuration registers.
-
-    Raises:
-        InvalidConfig: one of them cannot be read.
-    """
-    services = [from_file(said, ServiceDefinition) for said in config.services]
-    checks = [from_file(said, CheckDefinition) for said in config.checks]
-    return services, checks
+        identity = configured_identity(config, node_id=self._node_id)
+        await self.reload(*definitions, identity=identity)

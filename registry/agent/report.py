@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Mapping
 from typing import Any, Final
 
 from lictor.raft.node import Node
@@ -122,15 +121,4 @@ def serf_stats(members: int) -> dict[str, str]:
         "members": str(members),
         "query_queue": "0",
         "query_time": "1",
-    }
-
-
-def agent_stats(checks: Mapping[str, Any], services: Mapping[str, Any]) -> dict[str, str]:
-    """The ``agent`` section: how much this agent looks after."""
-    ttls = sum(1 for check in checks.values() if check.type == "ttl")
-    return {
-        "check_monitors": str(sum(1 for c in checks.values() if c.type == "script")),
-        "check_ttls": str(ttls),
-        "checks": str(len(checks)),
-        "services": str(len(services)),
     }

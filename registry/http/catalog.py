@@ -27,7 +27,7 @@ T = TypeVar("T")
 MISSING_NODE = "Missing node name"
 MISSING_SERVICE = "Missing service name"
 
-route = RouteTable(shows_consistency=True, index_on_failure=True)
+route = RouteTable("catalog", shows_consistency=True, index_on_failure=True)
 
 
 @route("PUT", "/v1/catalog/register", acl="node:write", namespaced=False)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+
 from acceptance import consul
+from lictor.cli.main import run
 
 pytestmark = consul.MARKS
 
@@ -243,3 +246,30 @@ def test_connect(play, tmp_path):
         !intention delete g s
         !intention delete g s2
     """)
+
+
+def test_tls(play, tmp_path):
+    files = ["consul-agent-ca.pem", "consul-agent-ca-key.pem"]
+    play("""
+        tls cert create
+        tls cert create -server -client
+        tls cert create -client -node=n
+        tls cert create -client
+        tls cert create -client -ca=/nope -key=/nope
+    """)
+    made = []
+    for tool in (consul.BINARY, None):
+        words = [["tls", "ca", "create"], ["tls", "cert", "create", "-server"]]
+        for one in words:
+            if tool:
+                subprocess.run([tool, *one], check=True, capture_output=True)
+            else:
+                assert run(one) == 0
+        made.append(sorted(path.name for path in tmp_path.iterdir()))
+        for path in tmp_path.iterdir():
+            path.unlink()
+    assert (
+        made[0]
+        == made[1]
+        == sorted([*files, "dc1-server-consul-0.pem", "dc1-server-consul-0-key.pem"])
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import socket
 import ssl
 from contextlib import suppress
@@ -525,6 +526,22 @@ async def _ends(pid):
                 return True
         await asyncio.sleep(0.005)
     return False
+
+
+async def test_a_command_that_left_its_group_holds_nobody_up(tmp_path):
+    pid = tmp_path / "pid"
+    line = f"setsid sh -c 'echo $$ > {pid}; exec sleep 60' & sleep 0.05; echo left"
+    found = await script("/bin/sh", "-c", line, timeout=0.3)
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+    assert found.output == "Timed out (0.3s) running check\n\nleft\n"
+
+
+async def test_what_a_command_leaves_behind_quietly_lives_on(tmp_path):
+    pid = tmp_path / "pid"
+    line = f"sleep 60 >/dev/null 2>&1 & echo $! > {pid}; echo done"
+    found = await script("/bin/sh", "-c", line)
+    assert (found.status, found.output) == ("passing", "done\n")
+    os.kill(int(pid.read_text()), signal.SIGKILL)  # fails if it was killed before
 
 
 async def test_a_cancelled_check_leaves_no_process():
