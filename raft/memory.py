@@ -199,6 +199,8 @@ class MemoryStorage:
 
     def snapshot_piece(self, header: SnapshotHeader, offset: int, size: int) -> bytes:
         """Bytes of a snapshot as they are sent; fewer than ``size`` at its end."""
+        if header.index not in self._live.snapshots:
+            raise StorageError(f"there is no snapshot at {header.index} any more")
         content = b"".join(self._live.snapshots[header.index][1])
         return content[offset : offset + size]
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 import structlog
@@ -25,12 +25,10 @@ from .config import RaftConfig
 from .core import Core, Ready
 from .errors import (
     Busy,
-    CorruptStorage,
     EntryTooLarge,
     NotLeader,
     OutcomeUnknown,
     RaftError,
-    StorageError,
 )
 from .lease import Lease
 from .log import Log
@@ -48,9 +46,10 @@ from .messages import (
 )
 from .metrics import RaftMetrics
 from .peers import Transport
-from .progress import ProgressState
 from .runtime import Runtime
+from .snapshotting import Snapshotting
 from .storage import Recovered, Storage
+from .storage_thread import StorageThread
 from .waiting import Appliers, Proposals, Reads
 
 T = TypeVar("T")
@@ -64,8 +63,6 @@ INBOX_LIMIT = 16 * STEP_AT_ONCE
 """Messages that may wait to be stepped."""
 SPACE_CHECK_INTERVAL = 5.0
 """Seconds between two looks at the free space of the disk."""
-SNAPSHOT_PATIENCE = 10.0
-"""Seconds without a request after which a follower is offered its snapshot again."""
 IDLE_BEFORE_CHECKPOINT = 1.0
 """Seconds without a write after which the storage may tidy up."""
 
@@ -89,6 +86,8 @@ class Node:
         self._config = config
         self._clock = runtime.clock
         self._disk = runtime.disk
+        self._thread = StorageThread(storage, runtime.disk)
+        self._snapshots = Snapshotting(config, storage, self._thread, machine)
         self._rng = runtime.rng
         self._storage = storage
         self._machine = machine
@@ -111,10 +110,6 @@ class Node:
         self._write_began = 0.0
         self._unsaved: HardState | None = None
         self._applied = 0
-        self._snapshot: SnapshotHeader | None = None
-        self._snapshotting = False
-        self._fetching = False
-        self._serving: dict[int, float] = {}
         self._introduced: dict[int, str] = {}
         self._leads = False
         self._listeners: list[Callable[[bool], None]] = []
@@ -138,11 +133,10 @@ class Node:
         self._appliers = Appliers(self._loop)
         self.failed = self._loop.create_future()
         recovered = await self._recover()
-        self._snapshot = recovered.snapshot
         configuration = Configuration()
         if recovered.snapshot is not None:
             configuration = recovered.snapshot.configuration
-            await self._restore(recovered.snapshot)
+            await self._snapshots.restore(recovered.snapshot)
         self._core = Core(
             self._config.core(recovered.node_id),
             log=_log_of(recovered),
@@ -194,8 +188,8 @@ class Node:
             await self._transport.close()
         if self._unsaved is not None and not self.failed.done():
             hard = self._unsaved
-            await self._on_disk(lambda: self._storage.save(hard, []))
-        await self._on_disk(self._storage.close)
+            await self._thread.run(lambda: self._storage.save(hard, []))
+        await self._thread.run(self._storage.close)
         self._give_up(OutcomeUnknown("the server is stopping"))
         self._announce(leads=False)
 
@@ -218,8 +212,8 @@ class Node:
         Raises:
             StorageError: this member has state already.
         """
-        header = await self._on_disk(lambda: self._storage.bootstrap(configuration))
-        self._snapshot = header
+        header = await self._thread.run(lambda: self._storage.bootstrap(configuration))
+        self._snapshots.latest = header
         self._applied = header.index
         self._core = Core(
             self._config.core(self._core.id),
@@ -233,34 +227,24 @@ class Node:
 
     async def _recover(self) -> Recovered:
         new_id = self._rng.getrandbits(63) or 1
-        recovered = await self._on_disk(lambda: self._storage.open(new_node_id=new_id))
+        recovered = await self._thread.run(lambda: self._storage.open(new_node_id=new_id))
         if not self._config.bootstrap or not recovered.is_new:
             return recovered
         me = recovered.node_id
         address = ((me, self._config.address),) if self._config.address else ()
         configuration = Configuration(voters=(me,), addresses=address)
-        header = await self._on_disk(lambda: self._storage.bootstrap(configuration))
+        header = await self._thread.run(lambda: self._storage.bootstrap(configuration))
         return Recovered(me, HardState(header.term, 0, header.index), header, [])
-
-    async def _restore(self, header: SnapshotHeader) -> None:
-        if header.size:
-            chunks = await self._on_disk(lambda: list(self._storage.read_snapshot(header)))
-            self._machine.restore(chunks)
-
-    async def _on_disk(self, action: Callable[[], T]) -> T:
-        if self._storage.inline:
-            return action()
-        return await self._disk.run(action)
-
-    async def _aside(self, action: Callable[[], T]) -> T:
-        if self._storage.inline:
-            return action()
-        return await self._disk.run_aside(action)
 
     def _spawn(self, work: asyncio._CoroutineLike[None]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)  # N3, and a snapshot that cannot be encoded is no better
 
     # -- what callers ask ----------------------------------------------------------------------
 
@@ -324,7 +308,7 @@ class Node:
     def unreachable(self, member: int) -> None:
         """What was sent to ``member`` last may be lost."""
         self._core.report_unreachable(member)
-        if member not in self._serving:
+        if not self._snapshots.is_asked_by(member):
             self._core.report_snapshot(member, installed=False)  # the offer may be lost, too
         self._wake.set()
 
@@ -344,13 +328,8 @@ class Node:
         Raises:
             StorageError: there is no such snapshot any more.
         """
-        if self._snapshot is None or (header.index, header.term) != (
-            self._snapshot.index,
-            self._snapshot.term,
-        ):
-            raise StorageError(f"there is no snapshot at {header.index} any more")
-        self._serving[member] = self._clock.now()
-        return await self._on_disk(lambda: self._storage.snapshot_piece(header, offset, size))
+        now = self._clock.now()
+        return await self._snapshots.piece(member, header, offset, size, now=now)
 
     async def read_index(self) -> int:
         """An index that every write acknowledged before this call is at or below, applied here.
@@ -436,12 +415,12 @@ class Node:
     @property
     def snapshot_index(self) -> int:
         """The index of the newest snapshot; 0 without one."""
-        return self._snapshot.index if self._snapshot is not None else 0
+        return self._snapshots.index
 
     @property
     def snapshot_term(self) -> int:
         """The term of the newest snapshot; 0 without one."""
-        return self._snapshot.term if self._snapshot is not None else 0
+        return self._snapshots.latest.term if self._snapshots.latest is not None else 0
 
     @property
     def configuration(self) -> Configuration:
@@ -585,23 +564,10 @@ class Node:
         metrics.last_index.set(core.log.last_index)
         metrics.log_bytes.set(core.log.size_bytes)
         self._reads.ask_again(now, after=self._config.election_timeout)
-        self._give_up_snapshots(now)
+        self._snapshots.look_after_followers(self._core, now)
         if now >= self._next_space_check:
             self._next_space_check = now + SPACE_CHECK_INTERVAL
             self._spawn(self._look_after_disk(now))
-
-    def _give_up_snapshots(self, now: float) -> None:
-        """Probe a follower again that was offered a snapshot and does not fetch it."""
-        leadership = self._core.leadership
-        if leadership is None:
-            self._serving.clear()
-            return
-        for member, progress in leadership.progress.items():
-            if progress.state is not ProgressState.SNAPSHOT:
-                self._serving.pop(member, None)
-            elif now - self._serving.setdefault(member, now) > SNAPSHOT_PATIENCE:
-                del self._serving[member]
-                leadership.snapshot_ended(member, installed=False)
 
     async def _look_after_disk(self, now: float) -> None:
         storage = self._storage
@@ -611,11 +577,7 @@ class Node:
                 storage.checkpoint()
             return storage.free_bytes()
 
-        try:
-            free = await self._on_disk(look)
-        except RaftError as error:
-            self._fail(error)
-            return
+        free = await self._thread.run(look)
         is_full = free < self._config.min_free_bytes
         if is_full and not self._disk_is_full:
             log.error("disk is almost full", free_bytes=free)
@@ -696,90 +658,27 @@ class Node:
         self._appliers.applied(self._applied)
 
     def _maybe_snapshot(self) -> None:
-        config = self._config
-        entries = self._applied - self.snapshot_index
-        if self._snapshotting or entries == 0:
-            return
-        if (
-            entries >= config.snapshot_threshold
-            or self._core.log.size_bytes > config.snapshot_bytes
-        ):
-            self._snapshotting = True
-            index = self._applied
-            term = self._core.log.term(index)
-            assert term is not None
-            self._spawn(
-                self._take_snapshot(index, term, self._core.configuration, self._machine.snapshot())
-            )
+        if self._snapshots.is_due(self._applied, self._core.log.size_bytes):
+            # the state is copied here, before anything else is applied
+            self._spawn(self._keep(self._snapshots.take(self._core, self._applied)))
 
-    async def _take_snapshot(
-        self,
-        index: int,
-        term: int,
-        configuration: Configuration,
-        encoder: Callable[[Callable[[bytes], None]], None],
-    ) -> None:
-        storage = self._storage
-        config = self._config
-        core = self._core
-
-        def write() -> SnapshotHeader:
-            return storage.write_snapshot(index, term, configuration, encoder)
-
-        try:
-            header = await self._aside(write)
-            if index <= self.snapshot_index:
-                return  # a newer one was installed meanwhile
-            compact_to = core.log.trailing(
-                index, entries=config.trailing_logs, size_bytes=config.trailing_bytes
-            )
-            await self._on_disk(lambda: storage.keep_snapshot(header, compact_to=compact_to))
-        except Exception as error:  # noqa: BLE001 - N3, and an encoder that fails is no better
-            self._fail(error)
-            return
-        finally:
-            self._snapshotting = False
-        self._snapshot = core.latest_snapshot = header
-        core.log.compact(compact_to)
-        self._metrics.snapshots.labels("taken").inc()
-        log.info("took a snapshot", index=index, size_bytes=header.size)
+    async def _keep(self, write: Callable[[], Awaitable[bool]]) -> None:
+        if await write():
+            self._metrics.snapshots.labels("taken").inc()
 
     def _consider_offer(self, offer: SnapshotOffer) -> None:
-        if self._transport is not None and not self._fetching:
-            self._fetching = True
+        if self._transport is not None and not self._snapshots.is_fetching:
+            self._snapshots.is_fetching = True
             self._spawn(self._fetch(self._transport, offer))
 
     async def _fetch(self, transport: Transport, offer: SnapshotOffer) -> None:
-        """Have the bytes on disk before the core hears of the offer."""
-        header = offer.snapshot
-        try:
-            if header.index > self._core.log.committed and header.size:
-                await self._receive(transport, offer.sender, header)
-        except (OSError, CorruptStorage) as error:
-            log.warning("snapshot could not be fetched", index=header.index, error=str(error))
-            return
-        except RaftError as error:
-            self._fail(error)
-            return
-        finally:
-            self._fetching = False
-        self._inbox.append(offer)
-        self._wake.set()
-
-    async def _receive(self, transport: Transport, member: int, header: SnapshotHeader) -> None:
-        incoming = await self._aside(lambda: self._storage.receive_snapshot(header))
-        whole = False
-        try:
-            await transport.fetch_snapshot(
-                member, header, lambda piece: self._aside(lambda: incoming.write(piece))
-            )
-            whole = True
-        finally:
-            await self._aside(incoming.finish if whole else incoming.abandon)
+        if await self._snapshots.fetch(transport, offer, self._core.log.committed):
+            self._inbox.append(offer)
+            self._wake.set()
 
     async def _install(self, header: SnapshotHeader) -> None:
-        await self._restore(header)
-        self._snapshot = self._core.latest_snapshot = header
+        await self._snapshots.restore(header)
+        self._core.latest_snapshot = header
         self._applied = header.index
         self._metrics.snapshots.labels("installed").inc()
         log.info("installed a snapshot", index=header.index)

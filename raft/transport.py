@@ -294,6 +294,10 @@ class PeerTransport:
         delay = RETRY_DELAYS[0]
         while True:
             await link.wanted.wait()
+            if self._receiver is None or self._receiver.address_of(link.peer) is None:
+                link.wanted.clear()  # until there is something new to send, and an address
+                link.waiting.clear()
+                continue
             lost = asyncio.Event()
             stream = await self._open(link.peer, lost)
             if stream is None:
