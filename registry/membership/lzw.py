@@ -1,6 +1,7 @@
 """LZW as memberlist compresses: codes of 9 to 12 bits, the least significant bit first.
 
-Literals are bytes. A stream begins with a clear code. The table is cleared again when it holds 4095 codes.
+Literals are bytes. A stream begins with a clear code. The table is cleared again when it holds
+4095 codes.
 
 Source: Welch 1984; the variant is that of GIF 89a, appendix F, with 8-bit literals.
 """
@@ -98,12 +99,7 @@ def decompress(content: bytes, *, limit: int) -> bytes:
             continue
         if code == END:
             return b"".join(pieces)
-        if code < len(table):
-            piece = table[code]
-        elif code == len(table) and last is not None:
-            piece = last + last[:1]
-        else:
-            raise MalformedMessage("wrong compression", "a code that cannot be")
+        piece = table[code] if code < len(table) else _coming(code, table, last)
         size += len(piece)
         if size > limit:
             raise MalformedMessage("oversized", f"more than {limit} bytes when decompressed")
@@ -113,3 +109,10 @@ def decompress(content: bytes, *, limit: int) -> bytes:
         last = piece
         if len(table) == 1 << width and width < LAST_WIDTH:
             width += 1
+
+
+def _coming(code: int, table: list[bytes], last: bytes | None) -> bytes:
+    """What ``code`` is, which is just about to enter ``table``."""
+    if code != len(table) or last is None:
+        raise MalformedMessage("wrong compression", "a code that cannot be")
+    return last + last[:1]

@@ -406,8 +406,8 @@ class Pool:
         disk = self._runtime.disk
         try:
             await disk.run(lambda: disk.write_atomic(path, content, mode=0o600))
-        except OSError as error:
-            log.error("keyring was not written", path=str(path), error=str(error))
+        except OSError:
+            log.exception("keyring was not written", path=str(path))
 
     def _receive(self, event: Event) -> None:
         serf = self._serf

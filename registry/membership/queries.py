@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lictor.registry.filter.patterns import matcher
+
 from . import wire
 from .errors import MalformedMessage
 from .serf_messages import QueryFlag, QueryResponse, TagFilter

@@ -40,6 +40,7 @@ from .serf_messages import (
     QueryResponse,
     RelayHeader,
     SerfKind,
+    SerfMessage,
     SerfState,
     UDPAddress,
     UserEventMessage,
@@ -210,24 +211,27 @@ class Serf:
         if content[:1] == bytes((SerfKind.RELAY,)):
             self._relay(content)
             return
-        message = decode(content)
+        queue = self._take(decode(content), now)
+        if queue is not None:
+            self._spread(queue, content)
+
+    def _take(self, message: SerfMessage, now: float) -> Broadcasts | None:
+        """Take ``message``; return where to queue it if it is news for others."""
+        news, queue = False, self.intent_queue
         match message:
             case LeaveIntent():
-                if self.roster.leave_intent(message, now=now):
-                    self._spread(self.intent_queue, content)
+                news = self.roster.leave_intent(message, now=now)
             case JoinIntent():
-                if self.roster.join_intent(message, now=now):
-                    self._spread(self.intent_queue, content)
+                news = self.roster.join_intent(message, now=now)
             case UserEventMessage():
-                if self._take_event(message):
-                    self._spread(self.event_queue, content)
+                news, queue = self._take_event(message), self.event_queue
             case QueryMessage():
-                if self._take_query(message, now):
-                    self._spread(self.query_queue, content)
+                news, queue = self._take_query(message, now), self.query_queue
             case QueryResponse():
                 self._take_response(message)
             case _:
                 self._drop("unknown type")
+        return queue if news else None
 
     def _drop(self, reason: str) -> None:
         self.swim.outbox.effects.append(Dropped(reason))

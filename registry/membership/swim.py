@@ -355,15 +355,7 @@ class Swim:
             return
         address = (addresses.to_text(alive.addr), alive.port)
         check_alive(alive)
-        peer = self.peers.by_name.get(alive.node)
-        if peer is None:
-            if len(self.peers) >= self._config.max_members:
-                raise MalformedMessage("too many members")
-            peer = Peer(alive.node, address, alive.meta, alive.vsn, 0, State.DEAD, now)
-            peer.incarnation = -1  # any is newer
-            if self._delegate.refusal(peer) is not None:
-                raise MalformedMessage("refused")
-            self.peers.add(peer)
+        peer = self.peers.by_name.get(alive.node) or self._meet(alive, address, now)
         if peer is self.own:
             self._hear_of_own(alive, address, now)
             return
@@ -371,11 +363,24 @@ class Swim:
         if moved and not self._may_move(peer, now):
             self._delegate.conflicted(peer, address, now=now)
             return
-        if alive.incarnation <= peer.incarnation and not moved:
-            return  # S1
+        if alive.incarnation > peer.incarnation or moved:  # S1
+            self._believe_alive(peer, alive, address, now)
+
+    def _meet(self, alive: Alive, address: Address, now: float) -> Peer:
+        """Somebody new, dead until it is believed."""
+        if len(self.peers) >= self._config.max_members:
+            raise MalformedMessage("too many members")
+        peer = Peer(alive.node, address, alive.meta, alive.vsn, 0, State.DEAD, now)
+        peer.incarnation = -1  # any is newer
+        if self._delegate.refusal(peer) is not None:
+            raise MalformedMessage("refused")
+        self.peers.add(peer)
+        return peer
+
+    def _believe_alive(self, peer: Peer, alive: Alive, address: Address, now: float) -> None:
         peer.forget_suspicion()  # S3
         was_gone = peer.gone
-        changed = moved or peer.meta != alive.meta
+        changed = peer.address != address or peer.meta != alive.meta
         peer.address = address
         peer.meta = alive.meta
         peer.vsn = alive.vsn or peer.vsn
