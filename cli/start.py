@@ -26,6 +26,9 @@ from lictor.raft.storage import SqliteStorage, Storage
 from lictor.raft.transport import PeerTransport
 from lictor.registry.agent.host import HostAgent
 from lictor.registry.agent.report import COMPATIBLE_VERSION
+from lictor.registry.cluster.cluster import Cluster
+from lictor.registry.cluster.pool import lan_pool
+from lictor.registry.cluster.tags import agent_tags
 from lictor.registry.config import AgentConfig, InvalidConfig, Listen
 from lictor.registry.config.reload import reload
 from lictor.registry.http.app import HTTPServer
@@ -39,6 +42,12 @@ from lictor.registry.server import Server
 log = structlog.get_logger("agent")
 
 MIN_SESSION_TTL: Final = 10.0
+
+RAFT_TICK: Final = 0.025
+"""Seconds. Elections after 0.5 to 1 s of silence, a heartbeat each 75 ms."""
+
+CONSUL_MULTIPLIER: Final = 5
+"""The ``raft_multiplier`` at which our timing is unscaled: Consul's default, for a slow machine."""
 
 
 def open_storage(config: AgentConfig) -> Storage:
@@ -60,6 +69,8 @@ class RunningAgent:
         http: HTTPServer,
         dns: DNSServer,
         rpc: Listener,
+        runtime: Runtime,
+        metrics: CollectorRegistry,
         node_id: str,
     ) -> None:
         self.config = config
@@ -71,6 +82,9 @@ class RunningAgent:
         self._http = http
         self._dns = dns
         self._rpc = rpc
+        self._runtime = runtime
+        self._metrics = metrics
+        self._cluster: Cluster | None = None
 
     @property
     def failed(self) -> asyncio.Future[BaseException]:
@@ -93,6 +107,33 @@ class RunningAgent:
             needs_restart=",".join(reloaded.ignored),
         )
 
+    async def meet(self, stop: Callable[[], None]) -> None:
+        """Join the pool of agents. ``stop`` ends an agent that may not.
+
+        Raises:
+            InvalidConfig: the gossip key cannot be used.
+            OSError: the gossip address cannot be had.
+        """
+        tags = agent_tags(self.config, node_id=self.node_id, raft_id=self.server.raft.node_id)
+        pool = lan_pool(
+            self.config,
+            self._runtime,
+            tags=tags,
+            events=lambda event: cluster.receive(event),
+            registry=self._metrics,
+        )
+        cluster = Cluster(
+            self.config, self._runtime, pool=pool, server=self.server, node_id=self.node_id
+        )
+        self._cluster = self.host.cluster = cluster
+        await cluster.start(stop=stop)
+
+    async def leave(self) -> None:
+        """Tell the others that this agent goes, and that it is meant; then :meth:`close`."""
+        if self._cluster is not None:
+            await self.server.hand_over()
+            await self._cluster.close(leave=True)
+
     async def listen(self) -> None:
         """Open every listener.
 
@@ -112,11 +153,16 @@ class RunningAgent:
             self._http.close,
             self._dns.close,
             self.host.close,
+            self._part,
             self._rpc.close,
             self.server.close,
         )
         for step in steps:
             await step()
+
+    async def _part(self) -> None:
+        if self._cluster is not None:
+            await self._cluster.close()
 
 
 async def start_agent(
@@ -137,7 +183,10 @@ async def start_agent(
         OSError: a listener's address cannot be had.
         StorageError: what is on disk cannot be used.
     """
-    _refuse_unbuilt(config)
+    if not config.server:
+        raise InvalidConfig(
+            "This version runs servers only: start with -server -bootstrap-expect=1, or -dev"
+        )
     node_id = _node_id(config, runtime)
     gate = Gate()
     rpc = await runtime.network.serve_stream(gate, *config.listeners.rpc)
@@ -157,6 +206,7 @@ async def start_agent(
         raise
     try:
         await running.server.start()
+        await running.meet(stop)
         await running.host.begin()
         await running.listen()
     except BaseException:
@@ -233,22 +283,18 @@ def _assemble(
         recursors=config.recursors,
     )
     running = RunningAgent(
-        config, server=server, host=host, http=http, dns=dns, rpc=rpc, node_id=node_id
+        config,
+        server=server,
+        host=host,
+        http=http,
+        dns=dns,
+        rpc=rpc,
+        runtime=runtime,
+        metrics=metrics,
+        node_id=node_id,
     )
     gate.open(raft=transport.accept, calls=lambda: Callee(server.handle))
     return running
-
-
-def _refuse_unbuilt(config: AgentConfig) -> None:
-    """Say plainly what this version has not learned, instead of half doing it."""
-    if not config.server:
-        raise InvalidConfig(
-            "This version runs single servers only: start with -server -bootstrap-expect=1, or -dev"
-        )
-    if config.bootstrap_expect > 1:
-        raise InvalidConfig(
-            "This version runs single servers only: bootstrap_expect cannot be more than 1"
-        )
 
 
 def _with_rpc_port(config: AgentConfig, port: int) -> AgentConfig:
@@ -263,9 +309,11 @@ def _raft_config(config: AgentConfig) -> RaftConfig:
     rpc: Listen = config.listeners.rpc
     usual = RaftConfig()
     return RaftConfig(
-        bootstrap=True,
+        bootstrap=config.bootstrap or config.dev,
+        read_timeout=config.performance.rpc_hold_timeout,
         address=f"{config.advertise_lan}:{rpc.port}",
-        multiplier=config.performance.raft_multiplier if not config.dev else 1,
+        tick=RAFT_TICK,
+        multiplier=max(1, round(config.performance.raft_multiplier / CONSUL_MULTIPLIER)),
         snapshot_threshold=config.raft_snapshot_threshold or usual.snapshot_threshold,
         trailing_logs=config.raft_trailing_logs or usual.trailing_logs,
     )

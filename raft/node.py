@@ -177,7 +177,7 @@ class Node:
         if self._driver is None:
             self._closing = True
             return
-        await self._leave_office()
+        await self.hand_over()
         self._closing = True
         self._wake.set()
         await asyncio.wait({self._driver})
@@ -193,7 +193,8 @@ class Node:
         self._give_up(OutcomeUnknown("the server is stopping"))
         self._announce(leads=False)
 
-    async def _leave_office(self) -> None:
+    async def hand_over(self) -> None:
+        """Have another voter lead, if this one does; give up after one election timeout."""
         left = asyncio.Event()
 
         def watch(gained: bool) -> None:  # noqa: FBT001 - the shape of every listener
@@ -311,6 +312,16 @@ class Node:
         if not self._snapshots.is_asked_by(member):
             self._core.report_snapshot(member, installed=False)  # the offer may be lost, too
         self._wake.set()
+
+    def progress(self) -> dict[int, tuple[int, bool]]:
+        """Each follower's replicated index, and whether it was heard lately; empty elsewhere."""
+        leadership = self._core.leadership
+        if leadership is None:
+            return {}
+        return {
+            member: (leadership.progress[member].match, leadership.progress[member].active)
+            for member in leadership.followers
+        }
 
     def address_of(self, member: int) -> str | None:
         """``host:port`` of ``member``, if the configuration knows it."""

@@ -32,6 +32,8 @@ from .rpc.wire import (
     Outcome,
     Renew,
     Returned,
+    Standing,
+    Status,
     Write,
     failed,
     raised,
@@ -108,6 +110,8 @@ class Server:
         self._member = member
         self._address = f"{member.address}:{member.server_port}"
         self._hold = hold
+        self.founders: tuple[int, ...] = ()
+        """Raft ids of the servers, this one among them, that would begin a cluster with it."""
         self._callers = Callers(runtime.network)
         self._last_time = 0
         self.sessions = SessionKeeper(machine, runtime.clock, self.write)
@@ -126,6 +130,10 @@ class Server:
         await self.sessions.step_down()
         await self._callers.close()
         await self._node.close()
+
+    async def hand_over(self) -> None:
+        """Let another server lead, if this one does and there is another."""
+        await self._node.hand_over()
 
     # -- the Registry interface -------------------------------------------------------------------
 
@@ -193,7 +201,16 @@ class Server:
             return Elsewhere(self.leader_address)
         except RegistryError as error:
             return failed(error)
-        return returned({"address": self._address, "index": self._node.applied_index})
+        node = self._node
+        return returned(Standing(node.node_id, node.configuration.members, self.founders))
+
+    async def standing(self, address: str) -> Standing | None:
+        """What the server at ``address`` says of itself; ``None`` when it does not answer."""
+        try:
+            outcome = await self._callers.call(address, Status())
+        except (OSError, RegistryError):
+            return None
+        return result_of(outcome, Standing) if isinstance(outcome, Returned) else None
 
     def ask(self, question: Question) -> Answer:
         """See :class:`Registry`."""

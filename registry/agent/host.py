@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from lictor.raft.runtime import Runtime
 from lictor.registry.config import AgentConfig, debug_config
 from lictor.registry.errors import InvalidConfig, Refused
+from lictor.registry.membership.errors import MembershipError
+from lictor.registry.membership.events import Member
 from lictor.registry.server import Server
 
 from . import report
 from .agent import Agent
 from .identity import configured_definitions, configured_identity
 from .registry import Registry
+
+if TYPE_CHECKING:
+    from lictor.registry.cluster.cluster import Cluster
 
 
 class HostAgent(Agent):
@@ -49,6 +54,8 @@ class HostAgent(Agent):
         self._cpus = cpus
         self._stop = stop
         self._reread = reread
+        self.cluster: Cluster | None = None
+        """Its cluster, from when it has met others; set by who starts the agent."""
 
     async def begin(self) -> None:
         """Start with what the configuration registers.
@@ -62,8 +69,19 @@ class HostAgent(Agent):
 
     def members(self, *, wan: bool = False) -> Sequence[Mapping[str, Any]]:
         """The members of the LAN, or of the WAN, this agent first."""
-        member = report.member(self._config, node_id=self._node_id)
-        return [report.wan_member(member, self._config) if wan else member]
+        found = [report.member(member) for member in self._pool_members()]
+        if wan:
+            return [report.wan_member(member, self._config) for member in found[:1]]
+        return found
+
+    def _pool_members(self) -> list[Member]:
+        """The LAN's members by name, this agent first."""
+        if self.cluster is None:
+            return []
+        own = self._config.node_name
+        return sorted(
+            self.cluster.pool.members(), key=lambda member: (member.name != own, member.name)
+        )
 
     def stats(self) -> Mapping[str, Mapping[str, str]]:
         """``Stats`` of ``/v1/agent/self``: every leaf is text."""
@@ -82,7 +100,7 @@ class HostAgent(Agent):
             },
             "raft": report.raft_stats(raft, server_id=self._node_id, address=address),
             "runtime": report.runtime_stats(tasks=len(asyncio.all_tasks()), cpus=self._cpus),
-            "serf_lan": report.serf_stats(1),
+            "serf_lan": self.cluster.pool.stats() if self.cluster else report.serf_stats(1),
             "serf_wan": report.serf_stats(1),
         }
 
@@ -91,17 +109,32 @@ class HostAgent(Agent):
         return debug_config(self._config)
 
     async def join(self, address: str, *, wan: bool) -> None:
-        """Join a cluster through the member at ``address``: not in this version."""
-        pool = "WAN" if wan else "LAN"
-        raise Refused(
-            f"1 error occurred:\n\t* Failed to join {address}: "
-            f"this version runs single servers, without a {pool} pool\n\n"
-        )
+        """Join a cluster through the member at ``address``.
+
+        Raises:
+            Refused: it could not be contacted, or there is no such pool.
+        """
+        if wan or self.cluster is None:
+            raise Refused(
+                f"1 error occurred:\n\t* Failed to join {address}: there is no WAN pool yet\n\n"
+            )
+        try:
+            await self.cluster.join([address])
+        except MembershipError as error:
+            raise Refused(str(error)) from error
 
     async def force_leave(self, node: str, *, prune: bool) -> None:
-        """Make a failed member leave; one that is alive takes no notice."""
-        if node.lower() != self._config.node_name.lower():
+        """Make a failed member leave; one that is alive takes no notice.
+
+        Raises:
+            Refused: there is no such member.
+        """
+        if self.cluster is None or all(node != each.name for each in self._pool_members()):
             raise Refused(f"agent: No node found with name '{node}'")
+        try:
+            await self.cluster.pool.force_leave(node, prune=prune)
+        except MembershipError as error:
+            raise Refused(str(error)) from error
 
     async def leave(self) -> None:
         """Stop; a single server has nobody to leave."""

@@ -38,7 +38,18 @@ class Renew(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 
 class Status(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """Ask a server who it is and where its log stands."""
+    """Ask a server who it is and where it stands; the result is a :class:`Standing`."""
+
+
+class Standing(msgspec.Struct, frozen=True, array_like=True):
+    """A server's answer to :class:`Status`."""
+
+    raft_id: int
+    members: tuple[int, ...]
+    """Raft ids of its configuration; empty while it belongs to no cluster."""
+
+    founders: tuple[int, ...]
+    """With whom it would begin a cluster; empty while it would not."""
 
 
 Call: TypeAlias = Write | Renew | Status

@@ -80,7 +80,9 @@ def dev_config(settings: Mapping[str, object] | None = None) -> AgentConfig:
     free = (Listen("127.0.0.1", 0),)
     return msgspec.structs.replace(
         config,
-        listeners=msgspec.structs.replace(config.listeners, http=free, dns=free, rpc=free[0]),
+        listeners=msgspec.structs.replace(
+            config.listeners, http=free, dns=free, rpc=free[0], serf_lan=free[0]
+        ),
     )
 
 
