@@ -73,8 +73,7 @@ class Endpoint:
 
     def _dial_tcp(self, timeout: float) -> socket.socket:
         try:
-            host = self.host or "localhost"
-            found = socket.getaddrinfo(host, self.port, type=socket.SOCK_STREAM)
+            found = socket.getaddrinfo(self.host or "localhost", self.port, type=socket.SOCK_STREAM)
         except (socket.gaierror, UnicodeError) as error:
             raise DialFailed(f"dial tcp: lookup {self.host}: no such host") from error
         # IPv4 first: Go names the address it tried first, and an agent's own default is IPv4

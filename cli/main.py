@@ -22,7 +22,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "agent": ("agent", "Run a Lictor agent"),
     "catalog": ("catalog", "List what the whole cluster has registered"),
     "config": ("config", "Write and read central configuration entries"),
-    "connect": ("connect", "Run sidecars, and look after the mesh's certificate authority"),
+    "connect": ("connect", "Look after the mesh: its certificate authority and its gateways"),
     "debug": ("debug", "Record an archive that helps to find a fault"),
     "demo": ("demo", "Start a whole cluster on this machine and show what it can do"),
     "dns": ("dns", "Explain how a DNS answer comes about"),

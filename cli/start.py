@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+import msgspec
 import structlog
 from prometheus_client import CollectorRegistry
 
@@ -21,8 +22,9 @@ from lictor.dns.server import DNSServer
 from lictor.raft.config import RaftConfig
 from lictor.raft.memory import MemoryStorage
 from lictor.raft.node import Node
-from lictor.raft.runtime import Runtime, uuid4
+from lictor.raft.runtime import Listener, Runtime, uuid4
 from lictor.raft.storage import SqliteStorage, Storage
+from lictor.raft.transport import PeerTransport
 from lictor.registry.agent.host import HostAgent
 from lictor.registry.agent.report import COMPATIBLE_VERSION
 from lictor.registry.config import AgentConfig, InvalidConfig, Listen
@@ -31,6 +33,8 @@ from lictor.registry.http.app import HTTPServer
 from lictor.registry.http.interfaces import HTTPConfig
 from lictor.registry.machine import Machine
 from lictor.registry.reconcile import Member
+from lictor.registry.rpc.connection import Callee
+from lictor.registry.rpc.port import Gate
 from lictor.registry.server import Server
 
 log = structlog.get_logger("agent")
@@ -56,6 +60,7 @@ class RunningAgent:
         host: HostAgent,
         http: HTTPServer,
         dns: DNSServer,
+        rpc: Listener,
         node_id: str,
     ) -> None:
         self.config = config
@@ -66,6 +71,7 @@ class RunningAgent:
         self.dns_addresses: list[tuple[str, int]] = []
         self._http = http
         self._dns = dns
+        self._rpc = rpc
 
     @property
     def failed(self) -> asyncio.Future[BaseException]:
@@ -107,6 +113,7 @@ class RunningAgent:
             self._http.close,
             self._dns.close,
             self.host.close,
+            self._rpc.close,
             self.server.close,
         )
         for step in steps:
@@ -133,14 +140,56 @@ async def start_agent(
     """
     _refuse_unbuilt(config)
     node_id = _node_id(config, runtime)
+    gate = Gate()
+    rpc = await runtime.network.serve_stream(gate, *config.listeners.rpc)
+    try:
+        running = _assemble(
+            _with_rpc_port(config, rpc.address[1]),
+            runtime,
+            gate=gate,
+            rpc=rpc,
+            node_id=node_id,
+            storage=storage(config),
+            stop=stop,
+            read_config=read_config,
+        )
+    except BaseException:
+        await rpc.close()
+        raise
+    try:
+        await running.server.start()
+        await running.host.begin()
+        await running.listen()
+    except BaseException:
+        await running.close()
+        raise
+    return running
+
+
+def _assemble(
+    config: AgentConfig,
+    runtime: Runtime,
+    *,
+    gate: Gate,
+    rpc: Listener,
+    node_id: str,
+    storage: Storage,
+    stop: Callable[[], None],
+    read_config: Callable[[], AgentConfig] | None,
+) -> RunningAgent:
+    """Every room, connected; nothing runs yet."""
     metrics = CollectorRegistry()
     machine = Machine()
+    transport = PeerTransport(
+        runtime, cluster=config.datacenter, address=_raft_config(config).address
+    )
     raft = Node(
         config=_raft_config(config),
         runtime=runtime,
-        storage=storage(config),
+        storage=storage,
         machine=machine,
         registry=metrics,
+        transport=transport,
     )
     member = Member(
         node_id=node_id,
@@ -150,7 +199,13 @@ async def start_agent(
         server_port=config.listeners.rpc.port,
         version=COMPATIBLE_VERSION,
     )
-    server = Server(node=raft, machine=machine, runtime=runtime, member=member)
+    server = Server(
+        node=raft,
+        machine=machine,
+        runtime=runtime,
+        member=member,
+        hold=config.performance.rpc_hold_timeout,
+    )
 
     async def reread() -> None:
         await running.take_over(read_config() if read_config else running.config)
@@ -178,14 +233,10 @@ async def start_agent(
         alt_domain=config.alt_domain,
         recursors=config.recursors,
     )
-    running = RunningAgent(config, server=server, host=host, http=http, dns=dns, node_id=node_id)
-    try:
-        await server.start()
-        await host.begin()
-        await running.listen()
-    except BaseException:
-        await running.close()
-        raise
+    running = RunningAgent(
+        config, server=server, host=host, http=http, dns=dns, rpc=rpc, node_id=node_id
+    )
+    gate.open(raft=transport.accept, calls=lambda: Callee(server.handle))
     return running
 
 
@@ -199,6 +250,14 @@ def _refuse_unbuilt(config: AgentConfig) -> None:
         raise InvalidConfig(
             "This version runs single servers only: bootstrap_expect cannot be more than 1"
         )
+
+
+def _with_rpc_port(config: AgentConfig, port: int) -> AgentConfig:
+    """``config`` with the server port that was bound, where any free one was asked for."""
+    rpc = Listen(config.listeners.rpc.host, port)
+    return msgspec.structs.replace(
+        config, listeners=msgspec.structs.replace(config.listeners, rpc=rpc)
+    )
 
 
 def _raft_config(config: AgentConfig) -> RaftConfig:

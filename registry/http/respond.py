@@ -141,6 +141,8 @@ def to_wire(
         guessed = TEXT
     if routed and zipper is not None and body:
         body = zipper.zipped(body)
+        if guessed:  # who compresses must guess before Go's server does
+            headers["Content-Type"], guessed = guessed, ""
         headers["Content-Encoding"] = "gzip"
     lines = [f"HTTP/1.1 {reply.status} {_REASONS.get(reply.status, 'Unknown')}\r\n"]
     lines += [f"{name}: {_one_line(value)}\r\n" for name, value in sorted(headers.items())]

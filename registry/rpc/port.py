@@ -17,15 +17,20 @@ MAX_SILENT: Final = 256
 """Connections that may be silent at the same time; one more is closed."""
 
 
-class Port:
-    """Makes the protocols of a listener."""
+class Gate:
+    """Makes the protocols of the port's listener. Until it is opened, connections wait."""
 
-    def __init__(
+    def __init__(self) -> None:
+        self._raft: Callable[[], asyncio.Protocol] | None = None
+        self._calls: Callable[[], asyncio.Protocol] | None = None
+        self.silent: set[_Undecided] = set()
+
+    def open(
         self, *, raft: Callable[[], asyncio.Protocol], calls: Callable[[], asyncio.Protocol]
     ) -> None:
+        """Let connections in: to ``raft`` or to ``calls``, which make their protocols."""
         self._raft = raft
         self._calls = calls
-        self.silent: set[_Undecided] = set()
 
     def __call__(self) -> asyncio.Protocol:
         """The protocol of a new connection."""
@@ -37,7 +42,7 @@ class Port:
         Raises:
             ValueError: nobody.
         """
-        if not first:
+        if not first or self._raft is None or self._calls is None:
             return None
         if first[0] == 0:
             return self._raft()
@@ -51,8 +56,8 @@ class Port:
 class _Undecided(asyncio.Protocol):
     """A connection of which too little is known; it becomes another's with its first bytes."""
 
-    def __init__(self, port: Port) -> None:
-        self._port = port
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
         self._transport: asyncio.Transport | None = None
         self._first = b""
         self._timer: asyncio.TimerHandle | None = None
@@ -61,10 +66,10 @@ class _Undecided(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        if len(self._port.silent) >= MAX_SILENT:
+        if len(self._gate.silent) >= MAX_SILENT:
             transport.abort()
             return
-        self._port.silent.add(self)
+        self._gate.silent.add(self)
         self._timer = asyncio.get_running_loop().call_later(SILENCE, transport.abort)
 
     @override
@@ -73,7 +78,7 @@ class _Undecided(asyncio.Protocol):
         assert transport is not None
         self._first += data
         try:
-            chosen = self._port.choose(self._first)
+            chosen = self._gate.choose(self._first)
         except ValueError:
             transport.abort()
             return
@@ -91,6 +96,6 @@ class _Undecided(asyncio.Protocol):
         self._leave()
 
     def _leave(self) -> None:
-        self._port.silent.discard(self)
+        self._gate.silent.discard(self)
         if self._timer is not None:
             self._timer.cancel()

@@ -30,8 +30,11 @@ from .table import Table, Topic
 R = TypeVar("R")
 
 SNAPSHOT_FORMAT: Final = 1
-SNAPSHOT_CHUNK: Final = 512
-"""Records in one chunk of a snapshot."""
+BATCH_RECORDS: Final = 512
+"""Records in one message of a snapshot."""
+
+BATCH_BYTES: Final = 1024 * 1024
+"""Bytes of values in one message of a snapshot, about."""
 
 MAX_MESSAGE: Final = 1 << 30
 """Bytes that one chunk's message may have: more than its records can be at their largest."""
@@ -147,8 +150,8 @@ class State:
             for name, rows, (last, floor, graves, changed) in copies:
                 memory = [last, floor, list(graves.items()), list(changed.items())]
                 write(encode(["table", name, memory]))
-                for start in range(0, len(rows), SNAPSHOT_CHUNK):
-                    write(encode(["rows", name, rows[start : start + SNAPSHOT_CHUNK]]))
+                for batch in _batches(rows):
+                    write(encode(["rows", name, batch]))
             write(encode(["end"]))
 
         return write_to
@@ -192,6 +195,20 @@ class State:
                 ),
             )
         return state
+
+
+def _batches(rows: list[Any]) -> Iterator[list[Any]]:
+    """``rows`` in lists that are neither long nor large."""
+    batch: list[Any] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += len(getattr(row, "value", None) or b"")
+        if len(batch) >= BATCH_RECORDS or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _chunk_parts(chunks: Iterable[bytes]) -> Iterator[tuple[str, list[Any]]]:

@@ -79,7 +79,8 @@ def dev_config(settings: Mapping[str, object] | None = None) -> AgentConfig:
     ).config
     free = (Listen("127.0.0.1", 0),)
     return msgspec.structs.replace(
-        config, listeners=msgspec.structs.replace(config.listeners, http=free, dns=free)
+        config,
+        listeners=msgspec.structs.replace(config.listeners, http=free, dns=free, rpc=free[0]),
     )
 
 

@@ -172,15 +172,17 @@ class MemoryAgent:
         *,
         runtime: Runtime | None = None,
         agent: Any = None,
+        server: MemoryServer | None = None,
         groups: Iterable[RouteTable] = GROUPS,
         **config: Any,
     ) -> None:
         self.runtime = runtime or replace(system_runtime(), rng=Random(7))
-        self.server = MemoryServer(self.runtime)
-        # as a server comes up: the leader notes the node, the agent completes it
-        bare = msgspec.structs.replace(NODE, tagged_addresses=None, meta=None)
-        self.server.apply(RegisterEntity(node=bare, service=CONSUL, checks=(SERF,)))
-        self.server.apply(RegisterEntity(node=NODE))
+        self.server = server or MemoryServer(self.runtime)
+        if not self.server.index:
+            # as a server comes up: the leader notes the node, the agent completes it
+            bare = msgspec.structs.replace(NODE, tagged_addresses=None, meta=None)
+            self.server.apply(RegisterEntity(node=bare, service=CONSUL, checks=(SERF,)))
+            self.server.apply(RegisterEntity(node=NODE))
         self.config = HTTPConfig(
             **{
                 "node_name": NODE.name,
