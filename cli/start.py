@@ -10,6 +10,7 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -320,14 +321,23 @@ def _raft_config(config: AgentConfig) -> RaftConfig:
 
 
 def _node_id(config: AgentConfig, runtime: Runtime) -> str:
-    """The node's UUID: as configured, as kept in the data directory, or a new one."""
+    """The node's UUID: as configured, as kept in the data directory, or a new one.
+
+    Raises:
+        InvalidConfig: what is kept is no UUID. A new one would make this another node.
+    """
     if config.dev or not config.data_dir:
         return config.node_id or uuid4(runtime.rng)
     path = Path(config.data_dir) / "node-id"
+    kept = ""
     try:
-        kept = runtime.disk.read(path).decode().strip()
+        kept = runtime.disk.read(path).decode("utf-8", "replace").strip()
+        if kept:
+            UUID(kept)
     except FileNotFoundError:
-        kept = ""
+        pass  # the first start in this directory
+    except ValueError as error:
+        raise InvalidConfig(f"{path} holds no node ID: {kept[:40]!r} is not a UUID") from error
     node_id = config.node_id or kept or uuid4(runtime.rng)
     if node_id != kept:
         runtime.disk.write_atomic(path, node_id.encode())
