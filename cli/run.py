@@ -26,6 +26,9 @@ from .start import RunningAgent, start_agent
 
 log = structlog.get_logger("agent")
 
+LEAVING: Final = 0
+"""The exit code of an agent that left its cluster, as it was asked to."""
+
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -68,7 +71,7 @@ async def _serve(
             os._exit(1)  # a second signal means now
         stopping.set_result(code)
 
-    agent = await start_agent(config, runtime, stop=lambda: stop(0), read_config=read_config)
+    agent = await start_agent(config, runtime, stop=lambda: stop(LEAVING), read_config=read_config)
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop, 1)
     reloads: set[asyncio.Task[None]] = set()
@@ -89,8 +92,11 @@ async def _serve(
         if agent.failed.done():
             log.error("server ended itself", error=str(agent.failed.result()))
             return 1
-        log.info("requesting shutdown")
-        return stopping.result()
+        code = stopping.result()
+        log.info("requesting shutdown", leaving=code == LEAVING)
+        if code == LEAVING:
+            await agent.leave()
+        return code
     finally:
         await agent.close()
         if config.pid_file:

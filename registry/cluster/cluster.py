@@ -123,8 +123,10 @@ class Cluster:
             except (MembershipError, OSError) as error:
                 log.warning("join failed", error=str(error), attempt=attempts)
             else:
-                log.info("joined", contacted=contacted)
-                return
+                if len(self._pool.members()) > 1:
+                    log.info("joined", contacted=contacted)
+                    return
+                # the list had us in it, and the others are not up yet
             if self._config.retry_max and attempts >= self._config.retry_max:
                 log.error("max join retry exhausted, exiting")
                 stop()
