@@ -86,7 +86,7 @@ class Endpoint:
                 connected.connect(address)
             except OSError as error:
                 connected.close()
-                host = f"[{address[0]}]" if family == socket.AF_INET6 else address[0]
+                host = f"[{address[0]}]" if family == socket.AF_INET6 else str(address[0])
                 reason = (
                     "i/o timeout"
                     if isinstance(error, TimeoutError)

@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import permutations
 from random import Random
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from lictor.registry.answers import Answer
 
@@ -36,6 +36,9 @@ FEW: Final = 3
 
 ORDER_USES: Final = 64
 """How often each order is given, on average, before all are made anew."""
+
+FOR_EVER: Final = 2**62
+"""Uses of a reply that has one order only."""
 
 _OVERHEAD: Final = 400
 """Bytes reckoned for one kept reply besides its packets."""
@@ -88,15 +91,22 @@ class Kept:
     __slots__ = ("answers", "cost", "left", "second", "spread", "wanted", "wires")
 
     def __init__(
-        self, answers: tuple[Answer, ...], second: int, wanted: int, spread: Spread, cost: int
+        self,
+        answers: tuple[Answer, ...],
+        second: int,
+        wanted: int,
+        left: int,
+        spread: Spread,
+        cost: int,
     ) -> None:
         self.answers = answers
         self.second = second
         """The second that it tells, since the Unix epoch; 0 for a reply that tells no time."""
         self.wanted = wanted
+        """How many orders it should have."""
         self.spread = spread
         self.wires: list[bytes] = []
-        self.left = wanted * ORDER_USES
+        self.left = left
         self.cost = cost
 
 
@@ -176,19 +186,25 @@ class Lane:
         instances: int,
         spread: Spread,
     ) -> None:
-        """Keep ``wire``, a reply without its id, made in the order that ``spread`` gave."""
-        if len(key) > MAX_KEY:
+        """Keep ``wire``, a reply without its id, made in the order that ``spread`` gave.
+
+        What it rests on may have changed since it was made; then it is not kept.
+        """
+        if len(key) > MAX_KEY or not all(answer.live for answer in answers):
             return
         kept = self._kept.get(key)
-        if kept is not None and kept.spread is not spread:
+        if kept is not None and (kept.second != second or not self._is_true(kept)):
             self._drop(key)
             kept = None
         if kept is None:
             cost = _OVERHEAD + len(key)
             wanted = orders_wanted(instances, len(wire))
-            kept = Kept(tuple(answers), second, wanted, spread, cost)
+            left = wanted * ORDER_USES if instances > 1 else FOR_EVER
+            kept = Kept(tuple(answers), second, wanted, left, spread, cost)
             self._kept[key] = kept
             self._bytes += cost
+        if len(kept.wires) >= kept.wanted:
+            return
         kept.wires.append(wire)
         kept.cost += len(wire)
         self._bytes += len(wire)
@@ -212,12 +228,3 @@ class Lane:
         kept = self._kept.pop(key, None)
         if kept is not None:
             self._bytes -= kept.cost
-
-
-def shuffled(rng: Random) -> Callable[[Sequence[Any]], Sequence[Any]]:
-    """An order drawn evenly from all, for replies that are not kept."""
-
-    def order(items: Sequence[Any]) -> Sequence[Any]:
-        return rng.sample(items, len(items)) if len(items) > 1 else items
-
-    return order

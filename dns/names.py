@@ -7,6 +7,7 @@ This form is compared, cut and sent as it is. Lower-casing it as bytes is safe: 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from .errors import BadName
@@ -60,3 +61,13 @@ def labels(name: Name) -> list[bytes]:
 def texts(name: Name) -> tuple[str, ...]:
     """The labels of ``name`` as lower-cased text; octets that are not UTF-8 appear as escapes."""
     return tuple(label.decode("utf-8", "backslashreplace").lower() for label in labels(name))
+
+
+@lru_cache(maxsize=16384)
+def below(text: str, suffix: Name) -> Name | None:
+    """``text``'s labels before ``suffix``; ``None`` when they fit into no domain name."""
+    try:
+        name = from_text(text)[:-1] + suffix
+    except BadName:
+        return None
+    return name if len(name) <= MAX_NAME else None

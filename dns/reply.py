@@ -32,7 +32,9 @@ class Reply:
     """It is true while all of these are live."""
     missing: set[Name] = field(default_factory=set)
     """Names of somebody else's that it points to and whose records a recursor may know."""
-    dated: bool = False
-    """Whether it tells the time, as an SOA record's serial does."""
+    borrowed: bool = False
+    """Whether it holds, or misses, what only recursors know."""
+    second: int = 0
+    """The time that it tells, as an SOA record's serial does; 0 when it tells none."""
     orders: int = 1
     """How many instances it lists in an order of its own making."""

@@ -19,7 +19,7 @@ from . import zone as zones
 from .errors import BadName
 from .instances import answerable, node_address, service_address, weight
 from .limits import MAX_UDP_ANSWERS
-from .names import Name, from_labels, from_text, labels, texts
+from .names import Name, below, from_labels, from_text, labels, texts
 from .options import DNSOptions
 from .records import (
     AAAA,
@@ -70,6 +70,8 @@ class Context(msgspec.Struct, frozen=True):
     """Puts instances in the order in which they are answered."""
     wall: float
     """Seconds since the Unix epoch."""
+    enough: int
+    """Answers after which more make no difference, but to tell that some were left out."""
     outside: Mapping[Name, Sequence[Record]]
     """What recursors said of names of somebody else's, by lower-cased name."""
 
@@ -92,7 +94,12 @@ class Resolver:
         self._options = options
         self._recurses = recurses
         self._apex = from_labels(label.encode() for label in zone.domain)
-        self._suffix = [label.encode() for label in (zone.datacenter.lower(), *zone.domain)]
+        self._primary = from_labels([b"ns", *labels(self._apex)])
+        self._mailbox = from_labels([b"hostmaster", *labels(self._apex)])
+        place = from_text(zone.datacenter.lower())[:-1] + self._apex
+        self._node_names = from_text("node")[:-1] + place
+        self._service_names = from_text("service")[:-1] + place
+        self._addr_names = from_text("addr")[:-1] + place
         self._node_ttl = _seconds(options.node_ttl)
         self._exact_ttls = {
             name: _seconds(ttl)
@@ -146,14 +153,14 @@ class Resolver:
         servers = reply.answers
         if asked.qtype == SOA:
             reply.answers.append(self._soa(context))
-            reply.dated = True
+            reply.second = int(context.wall)
             servers = reply.authority
         answer = _ask(context, reply, ServiceHealth(SERVERS))
         found = answerable(answer.value, only_passing=self._options.only_passing)
         reply.orders = len(found)
         names = [i for i in found if _PLAIN_NAME.issuperset(i.node.name.lower())]
         for instance in context.order(names)[:MAX_SERVERS]:
-            target = self._node_name(instance.node.name.lower())
+            target = below(instance.node.name.lower(), self._node_names)
             if target is None:
                 continue
             servers.append(ns(self._apex, self._node_ttl, target))
@@ -208,9 +215,9 @@ class Resolver:
             found = _ask(context, reply, FindAddress(lookup.address)).value
         target: Name | None = None
         if isinstance(found, Node):
-            target = self._node_name(found.name)
+            target = below(found.name, self._node_names)
         elif found is not None:
-            target = self._name_below("service", found.service_name)
+            target = below(found.service_name, self._service_names)
         if target is None:
             reply.rcode = SERVFAIL
             reply.authoritative = False
@@ -255,7 +262,7 @@ class Resolver:
         ttl: int,
     ) -> None:
         """One address each; an alias only where there is no address at all."""
-        limit = self._options.a_record_limit
+        limit = min(self._options.a_record_limit or context.enough, context.enough)
         seen: set[str] = set()
         alias: Name | None = None
         for instance in instances:
@@ -269,7 +276,7 @@ class Resolver:
             record = address(asked.name, ttl, ip)
             if asked.qtype in (record.type, ANY, TXT):
                 reply.answers.append(record)
-                if limit and len(reply.answers) >= limit:
+                if len(reply.answers) >= limit:
                     break
         if alias is not None and not reply.answers:
             reply.answers.append(cname(asked.name, ttl, alias))
@@ -294,11 +301,11 @@ class Resolver:
                 continue
             seen.add(key)
             glue: list[Record] = []
-            own_name = self._node_name(node.name)
+            own_name = below(node.name, self._node_names)
             if (ip := parse_ip(text)) is not None:
                 target = own_name
                 if is_service or target is None:
-                    target = self._name_below("addr", ip.packed.hex())
+                    target = below(ip.packed.hex(), self._addr_names)
                 if target is None:
                     continue
                 glue.append(address(target, ttl, ip))
@@ -313,6 +320,8 @@ class Resolver:
             reply.additional += glue
             if self._options.enable_additional_node_meta_txt and own_name is not None:
                 reply.additional += texts_of_meta(own_name, ttl, node.meta)
+            if len(reply.answers) >= context.enough:
+                break
 
     def _chosen(self, instance: CheckServiceNode, asked: Asked) -> tuple[str, bool]:
         """An instance's address, and whether it is the service's own rather than its node's."""
@@ -346,13 +355,16 @@ class Resolver:
             chased = self._resolve(inner, context)
             reply.rests_on += chased.rests_on
             reply.missing |= chased.missing
+            reply.borrowed |= chased.borrowed
             reply.orders = max(reply.orders, chased.orders)
             found: Sequence[Record] = chased.answers
             if chased.trimmed:  # as for a client of plain UDP, whatever the real one's transport
                 found = found[: max(1, min(self._options.udp_answer_limit, MAX_UDP_ANSWERS))]
         else:
-            if self._recurses and key not in context.outside:
-                reply.missing.add(key)
+            if self._recurses:
+                reply.borrowed = True
+                if key not in context.outside:
+                    reply.missing.add(key)
             found = context.outside.get(key, ())
         if ttl is None:
             return list(found)
@@ -370,16 +382,15 @@ class Resolver:
 
     def _deny(self, reply: Reply, context: Context) -> None:
         reply.authority.append(self._soa(context))
-        reply.dated = True
+        reply.second = int(context.wall)
 
     def _soa(self, context: Context) -> Record:
         numbers = self._options.soa
-        apex = labels(self._apex)
         return soa(
             self._apex,
             numbers.min_ttl,
-            primary=from_labels([b"ns", *apex]),
-            mailbox=from_labels([b"hostmaster", *apex]),
+            primary=self._primary,
+            mailbox=self._mailbox,
             numbers=(
                 int(context.wall) & 0xFFFFFFFF,
                 numbers.refresh,
@@ -395,18 +406,6 @@ class Resolver:
         if exact is not None:
             return exact
         return next((ttl for prefix, ttl in self._prefix_ttls if name.startswith(prefix)), 0)
-
-    def _node_name(self, node: str) -> Name | None:
-        return self._name_below("node", node)
-
-    def _name_below(self, kind: str, name: str) -> Name | None:
-        """``<name>.<kind>.<dc>.<domain>``; ``None`` when ``name`` fits into no domain name."""
-        try:
-            return from_labels(
-                [*(part.encode() for part in name.split(".")), kind.encode(), *self._suffix]
-            )
-        except BadName:
-            return None
 
 
 RESOLVE: Final[dict[type[Lookup], Callable[[Resolver, Any, Asked, Context, Reply], None]]] = {

@@ -17,8 +17,8 @@ from lictor.registry.errors import NoLeader, RegistryError
 from lictor.registry.queries import Question
 
 from .errors import Unread
-from .lane import Lane, shuffled
-from .limits import shorten
+from .lane import Lane, Spread
+from .limits import enough, shorten
 from .metrics import DNSMetrics
 from .names import Name
 from .options import DNSOptions
@@ -97,35 +97,22 @@ class Responder:
 
         The lane of the transport was asked before, and had none.
         """
-        lane = self.tcp if tcp else self.udp
-        key = packet[2:]
         query = parse_query(packet)
         if isinstance(query, Rejected):
             return self._reject(query)
-        spread = lane.spread(key)
+        spread = self._lane(tcp=tcp).spread(packet[2:])
         wall = self._runtime.clock.wall()
+        needed = enough(query, self._options, tcp=tcp)
+        context = Context(self._source.ask, spread.order, wall, needed, {})
         try:
-            reply = self._resolver.resolve(query, Context(self._source.ask, spread.order, wall, {}))
+            reply = self._resolver.resolve(query, context)
         except NoLeader:
-            return self._respond_later(packet, query, tcp=tcp)
-        except RegistryError as error:
-            log.debug("question not answered", error=str(error))
-            return self._encode(query, Reply(rcode=SERVFAIL), tcp=tcp)
-        except Exception:
-            log.exception("question broke the resolver", qtype=query.qtype)
-            return self._encode(query, Reply(rcode=SERVFAIL), tcp=tcp)
+            return self._respond_later(packet, query, spread, tcp=tcp)
+        except Exception as error:  # noqa: BLE001 - it is logged, and the client told
+            reply = _failed(error)
         if self._recursors and (reply.outside or reply.missing):
-            return self._respond_later(packet, query, tcp=tcp)
-        wire = self._encode(query, reply, tcp=tcp)
-        lane.keep(
-            key,
-            wire[2:],
-            reply.rests_on,
-            second=int(wall) if reply.dated else 0,
-            instances=reply.orders if reply.answers else 1,
-            spread=spread,
-        )
-        return wire
+            return self._respond_later(packet, query, spread, tcp=tcp)
+        return self._finish(packet, query, reply, spread, tcp=tcp)
 
     def refuse(self, packet: bytes) -> bytes | None:
         """The reply to a question that is not even looked at, because too many wait already."""
@@ -142,15 +129,13 @@ class Responder:
             self._metrics.resolved[rejected.reply[3] & 0xF] += 1
         return rejected.reply
 
-    async def _respond_later(self, packet: bytes, query: Query, *, tcp: bool) -> bytes:
+    async def _respond_later(
+        self, packet: bytes, query: Query, spread: Spread, *, tcp: bool
+    ) -> bytes:
         try:
-            reply = await self._resolve_later(query)
-        except RegistryError as error:
-            log.debug("question not answered", error=str(error))
-            reply = Reply(rcode=SERVFAIL)
-        except Exception:
-            log.exception("question broke the resolver", qtype=query.qtype)
-            reply = Reply(rcode=SERVFAIL)
+            reply = await self._resolve_later(query, spread, tcp=tcp)
+        except Exception as error:  # noqa: BLE001 - it is logged, and the client told
+            reply = _failed(error)
         if self._recursors and reply.outside:
             upstream = await self._recursors.relay(packet, tcp=tcp)
             if upstream is not None:
@@ -158,9 +143,28 @@ class Responder:
                 return upstream
             self._metrics.unresolved += 1
             reply = Reply(rcode=SERVFAIL, authoritative=False)
-        return self._encode(query, reply, tcp=tcp)
+        return self._finish(packet, query, reply, spread, tcp=tcp)
 
-    async def _resolve_later(self, query: Query) -> Reply:
+    def _finish(
+        self, packet: bytes, query: Query, reply: Reply, spread: Spread, *, tcp: bool
+    ) -> bytes:
+        """``reply`` as bytes; kept for those who ask the same, unless it may change unseen."""
+        wire = self._encode(query, reply, tcp=tcp)
+        if not (reply.borrowed or reply.rcode == SERVFAIL):
+            self._lane(tcp=tcp).keep(
+                packet[2:],
+                wire[2:],
+                reply.rests_on,
+                second=reply.second,
+                instances=reply.orders if reply.answers else 1,
+                spread=spread,
+            )
+        return wire
+
+    def _lane(self, *, tcp: bool) -> Lane:
+        return self.tcp if tcp else self.udp
+
+    async def _resolve_later(self, query: Query, spread: Spread, *, tcp: bool) -> Reply:
         """Resolve again and again, each time with what was missing the time before.
 
         Raises:
@@ -177,11 +181,13 @@ class Responder:
 
         clock = self._runtime.clock
         until = clock.now() + HOLD
-        order = shuffled(self._runtime.rng)
+        needed = enough(query, self._options, tcp=tcp)
         reply = Reply(rcode=SERVFAIL)
         for _ in range(MAX_ROUNDS):
             try:
-                reply = self._resolver.resolve(query, Context(ask, order, clock.wall(), outside))
+                reply = self._resolver.resolve(
+                    query, Context(ask, spread.order, clock.wall(), needed, outside)
+                )
             except Unread as unread:
                 known[unread.question] = await self._source.read(unread.question, until=until)
                 continue
@@ -223,3 +229,12 @@ class Responder:
         if self._recursors or (reply.rcode == SERVFAIL and not reply.authoritative):
             flags |= RA
         return flags
+
+
+def _failed(error: Exception) -> Reply:
+    """What a question gets that ``error`` kept from being answered."""
+    if isinstance(error, RegistryError):
+        log.debug("question not answered", error=str(error))
+    else:
+        log.error("question broke the resolver", exc_info=error)
+    return Reply(rcode=SERVFAIL)

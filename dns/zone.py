@@ -87,7 +87,7 @@ class AddrLookup(Lookup, frozen=True):
     """An address spelt out in the name itself."""
 
     address: IPv4Address | IPv6Address | None
-    """``None`` for hexadecimal digits that are no address, which is a name without records."""
+    """``None`` where the name has no address's length, which makes it a name without records."""
 
 
 class ReverseLookup(Lookup, frozen=True):
@@ -122,7 +122,8 @@ def parse(labels: Labels, qtype: int, zone: Zone) -> Lookup:
 
 def _below(labels: Labels, zone: Zone) -> Labels | None:
     """``labels`` without the zone's own; ``None`` outside it. The longer domain goes first."""
-    for domain in sorted((zone.domain, zone.alt_domain), key=len, reverse=True):
+    one, other = zone.domain, zone.alt_domain
+    for domain in (one, other) if len(one) >= len(other) else (other, one):
         if domain and labels[-len(domain) :] == domain:
             return labels[: -len(domain)]
     return None
@@ -191,15 +192,19 @@ _HEX: Final = frozenset("0123456789abcdef")
 
 
 def _addr(parts: Labels, _: Labels) -> Lookup:
-    """Where the name is does not matter for an address."""
-    if len(parts) != 1 or len(parts[0]) % 2 or not _HEX.issuperset(parts[0]):
+    """Where the name is does not matter for an address.
+
+    Source: observed; half the number of digits, rounded down, is taken for the address's size.
+    """
+    if len(parts) != 1:
+        return NO_SUCH_NAME
+    size = len(parts[0]) // 2
+    if size not in (4, 16):
+        return AddrLookup(None)
+    if len(parts[0]) % 2 or not _HEX.issuperset(parts[0]):
         return NO_SUCH_NAME
     octets = bytes.fromhex(parts[0])
-    if len(octets) == 4:
-        return AddrLookup(IPv4Address(octets))
-    if len(octets) == 16:
-        return AddrLookup(IPv6Address(octets))
-    return AddrLookup(None)
+    return AddrLookup(IPv4Address(octets) if size == 4 else IPv6Address(octets))
 
 
 KINDS: Final[dict[str, Callable[[Labels, Labels], Lookup]]] = {

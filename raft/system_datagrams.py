@@ -44,10 +44,22 @@ SOCKET_BUFFER: Final = 4 * 1024 * 1024
 MAX_ADDRESSES: Final = 4096
 """Decoded addresses remembered."""
 
+_CONTROL_SIZE: Final = 64
+"""Room for one control message that says at which of our addresses a packet arrived."""
+
+_ARRIVAL: Final = {  # (level, option that asks for it, type of the message) by family
+    socket.AF_INET: (socket.IPPROTO_IP, 8, 8),  # IP_PKTINFO, which Python names only since 3.13
+    socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, socket.IPV6_PKTINFO),
+}
+_INTERFACE: Final = slice(16, 20)
+"""Where an IPv4 arrival names its interface; zeroed, so that routing picks the way back."""
+
 _NAME_SIZE: Final = 28  # struct sockaddr_in6, the larger of the two
 _HEADER_SIZE: Final = 64  # struct mmsghdr
 _HEADER_WORDS: Final = _HEADER_SIZE // 8
 _LENGTH_AT: Final = 14  # mmsghdr.msg_len, in 32-bit units
+_CONTROL_AT: Final = 4  # msghdr.msg_control and behind it msg_controllen, in 64-bit units
+_CONTROL_HEAD: Final = 16  # struct cmsghdr
 _NAME_LENGTH_AT: Final = 2  # msghdr.msg_namelen, in 32-bit units
 
 
@@ -92,15 +104,32 @@ class BatchedNetwork:
         try:
             endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER)
             endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
+            if family == socket.AF_INET6:  # as asyncio does for streams
+                endpoint.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            anywhere = address[0] in ("0.0.0.0", "::")  # noqa: S104 - somebody asked for it
+            if anywhere:
+                level, option, _ = _ARRIVAL[family]
+                endpoint.setsockopt(level, option, 1)
             endpoint.bind(address)
         except OSError:
             endpoint.close()
             raise
         protocol = factory()
         transport = BatchedTransport(
-            loop, endpoint, cast("asyncio.DatagramProtocol", protocol), _MMSG
+            loop,
+            endpoint,
+            cast("asyncio.DatagramProtocol", protocol),
+            _MMSG,
+            arrivals=anywhere,
         )
         return _BatchedListener(transport), transport, protocol
+
+
+class Arrival(tuple[Any, ...]):
+    """A peer's address that remembers to which of ours it wrote, so that this one answers."""
+
+    control: bytes = b""
+    """The control message that the kernel gave."""
 
 
 class _Batch:
@@ -117,12 +146,19 @@ class _Batch:
         self.address = _address_of(self._headers)
         self.payload_address = _address_of(self.payload)
         self.names_address = _address_of(self.names)
+        self.control = bytearray(BATCH * _CONTROL_SIZE)
+        self.control_address = _address_of(self.control)
         vectors_address = _address_of(self._vectors)
         for slot in range(BATCH):
             at = slot * _HEADER_WORDS
             self.words[at] = self.names_address + slot * _NAME_SIZE
             self.words[at + 2] = vectors_address + slot * 16
             self.words[at + 3] = 1
+
+
+def _message(control: bytes) -> bytes:
+    """The first control message in ``control``, without what pads it."""
+    return control[: int.from_bytes(control[:8], sys.byteorder)]
 
 
 def _address_of(buffer: bytearray) -> int:
@@ -133,7 +169,8 @@ class BatchedTransport(asyncio.DatagramTransport):
     """A bound socket that is read and written by the batch.
 
     What a protocol sends to the peer it is just told of leaves with the batch; everything else at
-    once. What the kernel has no room for is lost, as a datagram may be.
+    once. What the kernel has no room for is lost, as a datagram may be. With ``arrivals``, a reply
+    comes from the address that was written to, as every client insists.
     """
 
     def __init__(
@@ -142,6 +179,8 @@ class BatchedTransport(asyncio.DatagramTransport):
         endpoint: socket.socket,
         protocol: asyncio.DatagramProtocol,
         functions: tuple[Any, Any],
+        *,
+        arrivals: bool,
     ) -> None:
         super().__init__({"sockname": endpoint.getsockname(), "socket": endpoint})
         self.lost = 0
@@ -152,6 +191,7 @@ class BatchedTransport(asyncio.DatagramTransport):
         self._family = endpoint.family
         self._name_length = 16 if endpoint.family == socket.AF_INET else _NAME_SIZE
         self._protocol = protocol
+        self._arrivals = arrivals
         self._closing = False
         self._in = _Batch(BATCH * PACKET_SIZE)
         self._out = _Batch(SEND_SIZE)
@@ -160,6 +200,9 @@ class BatchedTransport(asyncio.DatagramTransport):
             self._in.vectors[slot * 2] = self._in.payload_address + slot * PACKET_SIZE
             self._in.vectors[slot * 2 + 1] = PACKET_SIZE
             self._out.halves[slot * 16 + _NAME_LENGTH_AT] = self._name_length
+            if arrivals:
+                at = slot * _HEADER_WORDS + _CONTROL_AT
+                self._in.words[at] = self._in.control_address + slot * _CONTROL_SIZE
         self._current: Address | None = None
         """The peer whose packet the protocol is looking at."""
         self._slot = 0
@@ -186,7 +229,12 @@ class BatchedTransport(asyncio.DatagramTransport):
         out.payload[start : start + size] = data
         out.vectors[queued * 2] = out.payload_address + start
         out.vectors[queued * 2 + 1] = size
-        out.words[queued * _HEADER_WORDS] = self._in.names_address + self._slot * _NAME_SIZE
+        at = queued * _HEADER_WORDS
+        out.words[at] = self._in.names_address + self._slot * _NAME_SIZE
+        if self._arrivals:
+            arrived = self._slot * _HEADER_WORDS + _CONTROL_AT
+            out.words[at + _CONTROL_AT] = self._in.words[arrived]
+            out.words[at + _CONTROL_AT + 1] = self._in.words[arrived + 1]
         self._used = start + size
         self._queued = queued + 1
 
@@ -219,6 +267,10 @@ class BatchedTransport(asyncio.DatagramTransport):
         try:
             if addr is None:
                 self._socket.send(data)
+            elif isinstance(addr, Arrival) and addr.control:
+                level, _, kind = _ARRIVAL[self._family]
+                body = addr.control[_CONTROL_HEAD:]
+                self._socket.sendmsg([data], [(level, kind, body)], 0, tuple(addr))
             else:
                 self._socket.sendto(data, addr)
         except OSError:
@@ -231,24 +283,47 @@ class BatchedTransport(asyncio.DatagramTransport):
         addresses = self._addresses
         length = self._name_length
         for _ in range(BATCHES):
+            if self._arrivals:
+                self._expect_arrivals()
             count = self._receive(self._fd, batch.address, BATCH, socket.MSG_DONTWAIT, None)
             if count < 0:
                 self._failed(ctypes.get_errno())
                 return
-            for slot in range(count):
-                if self._closing:
-                    return
-                name = slot * _NAME_SIZE
-                raw = bytes(names[name : name + length])
-                address = addresses.get(raw) or self._decode(raw)
-                start = slot * PACKET_SIZE
-                self._current = address
-                self._slot = slot
-                received(payload[start : start + halves[slot * 16 + _LENGTH_AT]].tobytes(), address)
-            self._current = None
-            self._flush()
-            if count < BATCH or self._closing:
+            try:
+                for slot in range(count):
+                    name = slot * _NAME_SIZE
+                    raw = bytes(names[name : name + length])
+                    if self._arrivals:
+                        raw += self._arrival(slot)
+                    address = addresses.get(raw) or self._decode(raw)
+                    start = slot * PACKET_SIZE
+                    end = start + halves[slot * 16 + _LENGTH_AT]
+                    self._current = address
+                    self._slot = slot
+                    received(payload[start:end].tobytes(), address)
+                    if self._closing:
+                        return
+            finally:
+                # a queued reply points to its peer's address in this batch
+                self._current = None
+                self._flush()
+            if count < BATCH:
                 return
+
+    def _expect_arrivals(self) -> None:
+        """Tell the kernel how much room there is; it writes back what it used."""
+        words = self._in.words
+        for at in range(_CONTROL_AT + 1, BATCH * _HEADER_WORDS, _HEADER_WORDS):
+            words[at] = _CONTROL_SIZE
+
+    def _arrival(self, slot: int) -> bytes:
+        """The control message of the packet in ``slot``, fit to be sent with its reply."""
+        start = slot * _CONTROL_SIZE
+        size = self._in.words[slot * _HEADER_WORDS + _CONTROL_AT + 1]
+        control = self._in.control
+        if self._family == socket.AF_INET and size:
+            control[start + _INTERFACE.start : start + _INTERFACE.stop] = bytes(4)
+        return bytes(control[start : start + size])
 
     def _failed(self, code: int) -> None:
         if code in (errno.EAGAIN, errno.EINTR):
@@ -264,6 +339,9 @@ class BatchedTransport(asyncio.DatagramTransport):
             flow = int.from_bytes(raw[4:8], "big")
             scope = int.from_bytes(raw[24:28], sys.byteorder)
             address = (socket.inet_ntop(socket.AF_INET6, raw[8:24]), port, flow, scope)
+        if self._arrivals:
+            address = Arrival(address)
+            address.control = _message(raw[self._name_length :])
         if len(self._addresses) >= MAX_ADDRESSES:
             self._addresses.clear()
         self._addresses[raw] = address

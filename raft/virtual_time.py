@@ -4,15 +4,14 @@ Asyncio code of the shipped agent runs on it unchanged. There are no sockets and
 given to an executor runs at once, in the loop.
 """
 
-# mypy: disable-error-code="explicit-override"
-# (typing.override is there from Python 3.12 on)
-
 from __future__ import annotations
 
 import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar, TypeVarTuple
+
+from typing_extensions import override
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -50,10 +49,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._made = 0
         self.set_task_factory(self._make_task)
 
+    @override
     def time(self) -> float:
         """Virtual time, in seconds."""
         return self._selector.now
 
+    @override
     def run_in_executor(
         self, executor: Any, func: Callable[[*Ts], T], *args: *Ts
     ) -> asyncio.Future[T]:

@@ -388,9 +388,10 @@ def _find_address(view: View, question: FindAddress) -> Node | CatalogService | 
 
 def _is_address(text: str, wanted: object) -> bool:
     try:
-        return ip_address(text) == wanted
+        found = ip_address(text)
     except ValueError:
         return False
+    return wanted in {found, getattr(found, "ipv4_mapped", None)}
 
 
 ASK: Final[dict[type[Question], Callable[[View, Any], object]]] = {

@@ -90,7 +90,8 @@ class ExposePath(Record, frozen=True, kw_only=True):
     path: str = ""
     local_path_port: int = 0
     protocol: str = ""
-    parsed_from_check: bool = False
+    parsed_from_check: bool = msgspec.field(default_factory=bool)
+    """From a factory, so that it is printed even when false."""
 
 
 class Expose(Record, frozen=True, kw_only=True):
@@ -103,13 +104,13 @@ class Expose(Record, frozen=True, kw_only=True):
 class Upstream(Record, frozen=True, kw_only=True):
     """A service that a sidecar dials on its workload's behalf."""
 
-    destination_type: str = "service"
+    destination_type: str
     destination_namespace: str = ""
     destination_name: str
-    datacenter: str = ""
+    datacenter: str
     local_bind_address: str = ""
-    local_bind_port: int = 0
-    config: dict[str, Any] | None = None
+    local_bind_port: int
+    config: dict[str, Any] | None
     mesh_gateway: MeshGateway
 
 

@@ -240,7 +240,7 @@ def node_service(definition: ServiceDefinition) -> NodeService:
 def _weights(said: WeightsDefinition | None) -> Weights:
     if said is None:
         return DEFAULT_WEIGHTS
-    return Weights(passing=said.passing, warning=said.warning)
+    return Weights(passing=said.passing or 1, warning=said.warning)
 
 
 def _tagged_addresses(definition: ServiceDefinition) -> dict[str, ServiceAddress] | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from lictor.registry.config.agent import AgentConfig
 from lictor.registry.records import Node
 
+from .definitions import CheckDefinition, ServiceDefinition, from_file
 from .sidecar import FIRST_PORT, LAST_PORT
 
 
@@ -45,3 +47,34 @@ class AgentIdentity(msgspec.Struct, frozen=True, kw_only=True):
             create_index=0,
             modify_index=0,
         )
+
+
+def configured_identity(config: AgentConfig, *, node_id: str) -> AgentIdentity:
+    """Who an agent with this configuration is; ``node_id`` is the one in use, kept or drawn."""
+    return AgentIdentity(
+        node_name=config.node_name,
+        node_id=node_id,
+        address=config.advertise_lan,
+        datacenter=config.datacenter,
+        tagged_addresses=config.tagged_addresses,
+        meta=config.node_meta,
+        check_update_interval=config.check_update_interval,
+        check_output_max_size=config.check_output_max_size,
+        discard_check_output=config.discard_check_output,
+        enable_script_checks=config.enable_script_checks,
+        enable_local_script_checks=config.enable_local_script_checks,
+        sidecar_min_port=config.ports.sidecar_min_port,
+        sidecar_max_port=config.ports.sidecar_max_port,
+    )
+
+
+def configured_definitions(
+    config: AgentConfig,
+) -> tuple[list[ServiceDefinition], list[CheckDefinition]]:
+    """The services and checks that the configuration itself registers.
+
+    Raises:
+        InvalidConfig: one of them cannot be read.
+    """
+    services = [from_file(said, ServiceDefinition) for said in config.services]
+    return services, [from_file(said, CheckDefinition) for said in config.checks]

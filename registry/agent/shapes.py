@@ -6,15 +6,68 @@ Source: members and their order as a real Consul 1.8.7 printed them.
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from lictor.registry.answers import encode_json
-from lictor.registry.records import Connect, HealthCheck, NodeService, Proxy, Record, Weights
-from lictor.registry.records import ServiceAddress as Address
+from lictor.registry.records import (
+    Connect,
+    HealthCheck,
+    MeshGateway,
+    NodeService,
+    Proxy,
+    Record,
+    ServiceAddress,
+    Upstream,
+    Weights,
+)
 
 from .definitions import PROXY_KINDS
+
+
+class AgentUpstream(Record, frozen=True, kw_only=True):
+    """An upstream; unlike in the catalogue, what is empty is left out."""
+
+    destination_type: str = ""
+    destination_namespace: str = ""
+    destination_name: str = ""
+    datacenter: str = ""
+    local_bind_address: str = ""
+    local_bind_port: int = 0
+    config: dict[str, Any] | None = None
+    mesh_gateway: MeshGateway
+
+
+class AgentExposePath(Record, frozen=True, kw_only=True):
+    """An exposed path."""
+
+    listener_port: int = 0
+    path: str = ""
+    local_path_port: int = 0
+    protocol: str = ""
+    parsed_from_check: bool
+
+
+class AgentExpose(Record, frozen=True, kw_only=True):
+    """Exposed paths."""
+
+    checks: bool = False
+    paths: tuple[AgentExposePath, ...] = ()
+
+
+class AgentProxy(Record, frozen=True, kw_only=True):
+    """What a proxy of this agent stands for."""
+
+    destination_service_name: str = ""
+    destination_service_id: str = ""
+    local_service_address: str = ""
+    local_service_port: int = 0
+    mode: str = ""
+    config: dict[str, Any] | None = None
+    upstreams: tuple[AgentUpstream, ...] = ()
+    mesh_gateway: MeshGateway
+    expose: AgentExpose
 
 
 class AgentService(Record, frozen=True, kw_only=True):
@@ -28,12 +81,12 @@ class AgentService(Record, frozen=True, kw_only=True):
     port: int
     address: str
     socket_path: str = ""
-    tagged_addresses: dict[str, Address] | None = None
+    tagged_addresses: dict[str, ServiceAddress] | None = None
     weights: Weights
     enable_tag_override: bool
     content_hash: str = ""
     """Only where one instance is asked for; 16 hexadecimal digits that change with the rest."""
-    proxy: Proxy | None = None
+    proxy: AgentProxy | None = None
     connect: Connect | None = None
 
 
@@ -65,7 +118,7 @@ ZERO_DEFINITION: Final = ZeroDefinition(
 
 
 class LocalHealthCheck(Record, frozen=True, kw_only=True):
-    """A check in local health: without type and tags."""
+    """A check in local health: without its type; no tags are ``null``."""
 
     node: str
     check_id: str = msgspec.field(name="CheckID")
@@ -75,7 +128,7 @@ class LocalHealthCheck(Record, frozen=True, kw_only=True):
     output: str
     service_id: str
     service_name: str
-    service_tags: None
+    service_tags: tuple[str, ...] | None
     type: str
     definition: ZeroDefinition
     create_index: int
@@ -104,8 +157,48 @@ def agent_service(record: NodeService) -> AgentService:
         tagged_addresses=record.tagged_addresses or None,
         weights=record.weights,
         enable_tag_override=record.enable_tag_override,
-        proxy=record.proxy if record.kind in PROXY_KINDS else None,
+        proxy=_proxy(record.proxy) if record.kind in PROXY_KINDS else None,
         connect=record.connect if record.connect.native else None,
+    )
+
+
+def _proxy(proxy: Proxy) -> AgentProxy:
+    expose = AgentExpose(
+        checks=proxy.expose.checks,
+        paths=tuple(
+            AgentExposePath(
+                listener_port=path.listener_port,
+                path=path.path,
+                local_path_port=path.local_path_port,
+                protocol=path.protocol,
+                parsed_from_check=path.parsed_from_check,
+            )
+            for path in proxy.expose.paths
+        ),
+    )
+    return AgentProxy(
+        destination_service_name=proxy.destination_service_name,
+        destination_service_id=proxy.destination_service_id,
+        local_service_address=proxy.local_service_address,
+        local_service_port=proxy.local_service_port,
+        mode=proxy.mode,
+        config=proxy.config,
+        upstreams=tuple(_upstream(each) for each in proxy.upstreams),
+        mesh_gateway=proxy.mesh_gateway,
+        expose=expose,
+    )
+
+
+def _upstream(upstream: Upstream) -> AgentUpstream:
+    return AgentUpstream(
+        destination_type=upstream.destination_type,
+        destination_namespace=upstream.destination_namespace,
+        destination_name=upstream.destination_name,
+        datacenter=upstream.datacenter,
+        local_bind_address=upstream.local_bind_address,
+        local_bind_port=upstream.local_bind_port,
+        config=upstream.config,
+        mesh_gateway=upstream.mesh_gateway,
     )
 
 
@@ -126,7 +219,7 @@ def local_health_check(check: HealthCheck) -> LocalHealthCheck:
         output=check.output,
         service_id=check.service_id,
         service_name=check.service_name,
-        service_tags=None,
+        service_tags=check.service_tags,
         type="",
         definition=ZERO_DEFINITION,
         create_index=0,

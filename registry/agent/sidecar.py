@@ -20,7 +20,7 @@ from .definitions import (
     ServiceCheckDefinition,
     ServiceDefinition,
 )
-from .validation import check_problem, meta_problem
+from .validation import BAD_STATUS, STATUSES, check_problem, meta_problem
 
 FIRST_PORT: Final = 21000
 LAST_PORT: Final = 21255
@@ -71,6 +71,8 @@ def sidecar_of(
         problem = check_problem(rules)
         if problem:
             raise Refused(f"Bad request: Invalid check in sidecar_service: {problem}")
+        if rules.status not in STATUSES:
+            raise Refused(f"Bad request: {BAD_STATUS}")
     if expanded.all_checks:
         return expanded
     return msgspec.structs.replace(expanded, checks=_default_checks(definition, port))

@@ -31,7 +31,10 @@ MAX_META_VALUE: Final = 512
 MAX_WEIGHT: Final = 65535
 _META_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 - these are refused
-_STATUSES: Final = frozenset({"", PASSING, WARNING, CRITICAL})
+STATUSES: Final = frozenset({"", PASSING, WARNING, CRITICAL})
+"""What a definition may say of its check's status."""
+
+BAD_STATUS: Final = "Status for checks must 'passing', 'warning', 'critical'"
 
 CHECK_TYPES: Final[tuple[tuple[str, Callable[[CheckRules], object]], ...]] = (
     ("grpc", lambda rules: rules.grpc),
@@ -81,7 +84,7 @@ def validate_check(definition: CheckDefinition) -> None:
     """Judge a check that is registered by itself; scripts and the service are for others."""
     if not definition.name:
         raise InvalidRequest("Missing check name")
-    if definition.status not in _STATUSES:
+    if definition.status not in STATUSES:
         raise InvalidRequest("Bad check status")
     _check_rules(definition)
 
@@ -108,9 +111,8 @@ def validate_service(definition: ServiceDefinition) -> None:
     for rules in definition.all_checks:
         _check_rules(rules)
     for rules in definition.all_checks:
-        if rules.status not in _STATUSES:
-            message = "Status for checks must 'passing', 'warning', 'critical'"
-            raise InvalidRequest(message)
+        if rules.status not in STATUSES:
+            raise InvalidRequest(BAD_STATUS)
 
 
 def validate_scripts(
@@ -219,21 +221,21 @@ def _upstream_problems(upstreams: Iterable[UpstreamDefinition]) -> list[str]:
         if problem:
             problems.append(problem)
             continue
-        bind = f"{said.local_bind_address or '127.0.0.1'}:{said.local_bind_port}"
-        if bind in binds:
-            problems.append(
-                "upstreams cannot contain duplicates by local bind address and port; "
-                f'"{bind}" is specified twice'
-            )
-        binds.add(bind)
         kind, name = said.destination_type or "service", said.destination_name
         destination = (kind, name, said.destination_namespace, said.datacenter)
+        bind = f"{said.local_bind_address or '127.0.0.1'}:{said.local_bind_port}"
         if destination in destinations:
             problems.append(
                 f'upstreams cannot contain duplicates of [type="{kind}", name="{name}", '
                 f'namespace="{said.destination_namespace}", datacenter="{said.datacenter}"]'
             )
+        elif bind in binds:
+            problems.append(
+                "upstreams cannot contain duplicates by local bind address and port; "
+                f'"{bind}" is specified twice'
+            )
         destinations.add(destination)
+        binds.add(bind)
     return problems
 
 
@@ -254,7 +256,7 @@ def _expose_problems(expose: Expose) -> list[str]:
     for said in expose.paths:
         if not said.path:
             problems.append("expose.paths: empty path exposed")
-        elif said.path in paths:
+        if said.path in paths:
             problems.append("expose.paths: duplicate paths exposed")
         if said.listener_port in ports:
             problems.append("expose.paths: duplicate listener ports exposed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lictor.registry.filter import HEALTH_FIELDS, compile_filter
 from lictor.registry.queries import (
     ChecksInState,
     NodeChecks,
@@ -18,7 +19,7 @@ from .routes import RouteTable
 
 MISSING_SERVICE = "Missing service name"
 
-route = RouteTable(shows_consistency=True, index_on_failure=True)
+route = RouteTable("health", shows_consistency=True, index_on_failure=True)
 
 
 @route("GET", "/v1/health/node/{node}", acl="node:read", blocking=True)
@@ -39,28 +40,29 @@ def list_checks_in_state(request: Request) -> Question:
     return ChecksInState(request.required("Missing check state"), node_meta(request.query))
 
 
-@route("GET", "/v1/health/service/{service}", acl="service:read", blocking=True)
+@route("GET", "/v1/health/service/{service}", acl="service:read", blocking=True, cacheable=True)
 def list_service_health(request: Request) -> Question:
     """A service's instances with their checks."""
     return _service_health(request, connect=False)
 
 
-@route("GET", "/v1/health/connect/{service}", acl="service:read", blocking=True)
+@route("GET", "/v1/health/connect/{service}", acl="service:read", blocking=True, cacheable=True)
 def list_connect_health(request: Request) -> Question:
     """The instances that take mesh traffic for a service, with their checks."""
     return _service_health(request, connect=True)
 
 
-@route("GET", "/v1/health/ingress/{service}", acl="service:read", blocking=True)
+@route("GET", "/v1/health/ingress/{service}", acl="service:read", blocking=True, cacheable=True)
 def list_ingress_health(request: Request) -> Ask:
     """The ingress gateways that expose a service; none while gateways are not configured."""
-    question = _service_health(request, connect=False)
-    return Ask(question, lambda _: Reply.of([]))
+    return Ask(_service_health(request, connect=False), lambda _: Reply.of([]))
 
 
 def _service_health(request: Request, *, connect: bool) -> ServiceHealth:
     name = request.required(MISSING_SERVICE)
-    check_datacenter(request.query, request.config.datacenter)  # before ?passing, as Consul does
+    # Consul's agent looks at ?passing when the servers have answered: last of all
+    check_datacenter(request.query, request.config.datacenter)
+    compile_filter(request.query.get("filter"), HEALTH_FIELDS)
     return ServiceHealth(
         name,
         tags=tuple(request.query.all("tag")),

@@ -155,6 +155,12 @@ class HTTPConfig(msgspec.Struct, frozen=True, kw_only=True):
     default_allow: bool = True
     """What happens where no intention matches."""
     response_headers: Mapping[str, str] = {}
+    allow_write_from: tuple[str, ...] = ()
+    """Networks (CIDR) whose clients may change something; empty for all."""
+    translate_wan_addrs: bool = False
+    """Tell clients that addresses of other data centres are translated."""
+    discovery_max_stale: float = 0.0
+    """Above 0, catalogue and health reads may be this stale unless they say otherwise."""
     blocked_prefixes: tuple[str, ...] = ()
     filter_unprintable: bool = True
     kv_max_value_size: int = 512 * 1024

@@ -43,7 +43,7 @@ class ReadOptions(msgspec.Struct, frozen=True):
     @property
     def plain(self) -> bool:
         """Whether the answer depends on nothing but the state: no waiting, no confirmation."""
-        return not self.index and self.mode != "consistent" and not self.max_stale
+        return not (self.index or self.max_stale or self.cached or self.mode == "consistent")
 
 
 def read_options(query: Query, headers: Mapping[str, str]) -> ReadOptions:
@@ -98,6 +98,13 @@ def _consistency(query: Query) -> tuple[Mode, float]:
     if stale:
         raise bad_request("Cannot specify ?stale with ?consistent, conflicting semantics.")
     return "consistent", max_stale
+
+
+def discovery(read: ReadOptions, query: Query, max_stale: float) -> ReadOptions:
+    """``read`` as an agent that prefers stale discovery takes it."""
+    if query.any("stale", "consistent", "leader", "cached", "max_stale"):
+        return read
+    return msgspec.structs.replace(read, mode="stale", max_stale=max_stale)
 
 
 def _check_cache_control(header: str) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
+from prometheus_client.registry import CollectorRegistry
+
 from lictor.raft.runtime import Runtime, uuid4
 from lictor.registry.commands import Origin
 from lictor.registry.durations import InvalidDuration
@@ -32,6 +34,8 @@ class Surroundings:
     runtime: Runtime
     server: ServerAccess
     agent: AgentAccess | None
+    metrics: CollectorRegistry
+    """Everything that this process counts."""
 
 
 class Request:

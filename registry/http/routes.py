@@ -31,6 +31,8 @@ class Route:
     acl: str
     """What the token must be allowed, ``resource:access``; empty for nothing."""
     blocking: bool
+    cacheable: bool
+    """Whether ``?cached`` is heeded."""
     reads_options: bool
     """Whether read options are looked at although nothing is read by them, as Consul does."""
     namespaced: bool
@@ -50,7 +52,15 @@ class Route:
 class RouteTable:
     """Rows of one API group; call it to add one."""
 
-    def __init__(self, *, shows_consistency: bool = False, index_on_failure: bool = False) -> None:
+    def __init__(
+        self,
+        name: str = "other",
+        *,
+        shows_consistency: bool = False,
+        index_on_failure: bool = False,
+    ) -> None:
+        self.name = name
+        """The group's name in metrics."""
         self.rows: list[Route] = []
         self.shows_consistency = shows_consistency
         """Whether reads say how consistent they were."""
@@ -64,6 +74,7 @@ class RouteTable:
         *,
         acl: str = "",
         blocking: bool = False,
+        cacheable: bool = False,
         reads_options: bool = False,
         namespaced: bool = True,
         body_limit: str = "max_body_size",
@@ -79,6 +90,7 @@ class RouteTable:
                     handler=handler,
                     acl=acl,
                     blocking=blocking,
+                    cacheable=cacheable,
                     reads_options=reads_options,
                     namespaced=namespaced,
                     body_limit=body_limit,

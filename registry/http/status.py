@@ -7,7 +7,7 @@ from .outcomes import Reply
 from .request import Request
 from .routes import RouteTable
 
-route = RouteTable()
+route = RouteTable("status")
 
 
 @route("GET", "/v1/status/leader", namespaced=False)

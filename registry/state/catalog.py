@@ -71,8 +71,10 @@ def _claim_name(tx: Transaction, wanted: Node, existing: Node | None) -> None:
         return
     health = tx.state.checks.rows.get((wanted.name.lower(), SERF_HEALTH))
     if health is not None and health.status != CRITICAL:
+        known = any(tx.state.nodes.by("id", wanted.id))
+        moving = f" ({wanted.address})" if known else ""
         message = (
-            f'failed inserting node: Error while renaming Node ID: "{wanted.id}": '
+            f'failed inserting node: Error while renaming Node ID: "{wanted.id}"{moving}: '
             f"Node name {wanted.name} is reserved by node {existing.id} "
             f"with name {existing.name} ({existing.address})"
         )

@@ -101,7 +101,7 @@ def consul_binary() -> str | None:
     """The real Consul, or ``None`` where ``get_peers.sh`` could not fetch one."""
     named = os.environ.get("CONSUL_ORACLE")
     if named:
-        return named
+        return named if os.access(named, os.X_OK) else None
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     fetched = Path(cache) / "lictor-peers" / "consul"
     return str(fetched) if os.access(fetched, os.X_OK) else shutil.which("consul")

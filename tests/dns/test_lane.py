@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from lictor.dns.lane import ORDER_USES, Lane, Spread, orders_wanted, shuffled
+from lictor.dns.lane import ORDER_USES, Lane, Spread, orders_wanted
 from lictor.dns.options import DNSOptions
 
 
@@ -220,11 +220,21 @@ def test_a_follower_repeats_while_it_is_not_too_stale():
     assert not served(world, packet)[1]
 
 
-def test_orders_that_are_not_kept_are_drawn_from_all():
-    order = shuffled(Random(1))
-    seen = Counter(tuple(order([1, 2, 3])) for _ in range(6000))
-    assert len(seen) == 6
-    assert all(850 < count < 1150 for count in seen.values())
+def test_a_reply_that_came_too_late_is_not_kept():
+    lane = Lane(Random(1), lambda: 0.0, lambda: True)
+    fact = Stand()
+    fact.live = False
+    lane.keep(b"k", b"w", [fact], second=0, instances=1, spread=lane.spread(b"k"))
+    assert lane.find(b"k") is None
+    assert len(lane) == 0
+
+
+def test_replies_made_at_the_same_time_are_kept_beside_each_other():
+    lane = Lane(Random(1), lambda: 0.0, lambda: True)
+    first, second = lane.spread(b"k"), lane.spread(b"k")
+    for spread, wire in ((first, b"1"), (second, b"2"), (first, b"3")):
+        lane.keep(b"k", wire, [], second=0, instances=2, spread=spread)
+    assert {lane.find(b"k") for _ in range(40)} == {b"1", b"2"}
 
 
 def test_a_flood_of_names_stays_within_bounds():

@@ -122,6 +122,7 @@ ROWS = [
     ("0a0000.addr.consul", "A", NOERROR, (0, 0, 0), []),
     ("0a00000102.addr.consul", "A", NOERROR, (0, 0, 0), []),
     ("0a0000010.addr.consul", "A", NXDOMAIN, (0, 1, 0), []),
+    ("word.addr.consul", "A", NOERROR, (0, 0, 0), []),
     ("zz000001.addr.consul", "A", NXDOMAIN, (0, 1, 0), []),
     ("x.0a000001.addr.consul", "A", NXDOMAIN, (0, 1, 0), []),
     ("addr.consul", "A", NXDOMAIN, (0, 1, 0), []),

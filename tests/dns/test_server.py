@@ -159,9 +159,11 @@ async def test_without_a_leader_answers_may_be_stale():
     registry.error = NoLeader("No cluster leader")
     registry.may = False
     async with serving(registry=registry) as (_, address), udp_client(address) as client:
-        reply = DNSRecord.parse(await client.ask(question("web.service.consul", edns=1232)))
-    assert len(reply.rr) == 2
-    assert registry.reads == ["stale"]
+        for _ in range(20):
+            packet = question("web.service.consul", edns=1232)
+            reply = DNSRecord.parse(await client.ask(packet))
+            assert len(reply.rr) == 2
+    assert registry.reads == ["stale"] * 2  # once for each order; the fast lane has the rest
 
 
 @pytest.mark.parametrize(

@@ -396,6 +396,8 @@ class Fleet:
             self.quiet_round()
             if number % 20 == 0:
                 self.do_report()  # as the driver does for offers that nobody takes up
+            if number % 50 == 0:
+                target = None  # who proposed it may lead no more
             if target is None:
                 target = self.propose_last()
             elif self.commits >= target:

@@ -127,3 +127,40 @@ async def test_an_address_that_is_taken_is_an_error():
             Echo, "127.0.0.1", listener.address[1]
         )
     await listener.close()
+
+
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("written_to", ["127.0.0.1", "127.0.0.2", "127.9.8.7"])
+async def test_a_reply_comes_from_the_address_that_was_written_to(written_to, later):
+    """A connected socket, as every resolver's, takes replies from no other."""
+    listener, _, _ = await echoing("0.0.0.0", later=later)
+    packets = [bytes((n,)) for n in range(BATCH + 3)]
+    got, _ = await talk((written_to, listener.address[1]), packets, len(packets))
+    assert got == packets
+    await listener.close()
+
+
+@pytest.mark.parametrize("later", [False, True])
+async def test_so_it_does_over_ipv6(later):
+    listener, _, _ = await echoing("::", later=later)
+    assert (await talk(("::1", listener.address[1]), [b"a", b"b"], 2))[0] == [b"a", b"b"]
+    await listener.close()
+
+
+async def test_a_protocol_that_breaks_loses_its_packet_only():
+    class Brittle(Echo):
+        def datagram_received(self, data, addr):
+            super().datagram_received(data, addr)
+            if data == b"break":
+                raise ValueError(data)
+
+    broken = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: broken.append(context["exception"]))
+    listener, _, _ = await BatchedNetwork(LoopbackNetwork()).serve_datagrams(
+        Brittle, "127.0.0.1", 0
+    )
+    assert (await talk(listener.address, [b"break"], 1))[0] == [b"break"]
+    assert (await talk(listener.address, [b"whole"], 1))[0] == [b"whole"]
+    assert [str(error) for error in broken] == ["b'break'"]
+    await listener.close()

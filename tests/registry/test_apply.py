@@ -275,6 +275,13 @@ def test_a_living_node_keeps_its_name(live):
     )
 
 
+def test_a_known_node_cannot_take_a_living_nodes_name(live):
+    live.do(RegisterEntity(node("n1", id=SESSION)))
+    live.do(RegisterEntity(node("n2", id=OTHER)))
+    result = live.do(RegisterEntity(node("n1", id=OTHER, address="10.9.9.9")))
+    assert f'renaming Node ID: "{OTHER}" (10.9.9.9): Node name n1 is reserved' in str(result)
+
+
 def test_a_node_id_moves_with_its_new_name(log):
     log.do(RegisterEntity(node("old", id=SESSION)))
     log.do(RegisterEntity(node("new", id=SESSION)))
@@ -348,6 +355,21 @@ def test_a_snapshot_holds_the_whole_state(live):
     assert "later" not in restored.kv.rows
     assert restored.kv.key_index("b") == live.state.kv.key_index("b")
     assert restored.lock_delays == live.state.lock_delays
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 1_000_000])
+def test_a_snapshot_may_be_cut_anywhere(live, size):
+    live.do(RegisterEntity(node("n1"), service=service("web")))
+    live.do(SetKey("a", b"\x00\xff" * 50))
+    written = []
+    live.state.snapshot()(written.append)
+    stream = b"".join(written)
+    cut = [stream[start : start + size] for start in range(0, len(stream), size)]
+    again = []
+    State.restored(cut).snapshot()(again.append)
+    assert again == written
+    with pytest.raises(ValueError, match="ends early"):
+        State.restored([stream[:-1]])
 
 
 def test_half_a_snapshot_is_refused(live):

@@ -125,6 +125,8 @@ def test_addresses_are_found_nodes_first(log):
     assert value(log, FindAddress("10.7.7.7")).name == "c"
     assert value(log, FindAddress("10.8.8.8")).service_name == "s"
     assert value(log, FindAddress("10.250.0.1")) is None
+    log.do(RegisterEntity(node("mapped", address="::ffff:10.0.0.54")))
+    assert value(log, FindAddress("10.0.0.54")).name == "mapped"
 
 
 def test_json_is_escaped_and_sorted_as_go_does():

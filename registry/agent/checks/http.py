@@ -13,8 +13,7 @@ from lictor.registry.agent.definitions import CheckRules
 from lictor.registry.agent.verdict import ProbeFailed, Verdict
 from lictor.registry.records import CRITICAL, PASSING, WARNING
 
-NANOSECONDS: Final = 1_000_000_000
-DEFAULT_TIMEOUT: Final = 10.0
+from .dial import timeout_of
 
 _DEFAULT_HEADERS: Final = (
     ("User-Agent", "Consul Health Check"),
@@ -67,7 +66,7 @@ def request_of(rules: CheckRules, *, keep: int) -> HTTPRequest:
         url=rules.http,
         headers=(*(pair for pair in _DEFAULT_HEADERS if pair[0].lower() not in named), *said),
         body=rules.body.encode(),
-        timeout=rules.timeout / NANOSECONDS if rules.timeout > 0 else DEFAULT_TIMEOUT,
+        timeout=timeout_of(rules),
         redirects=not rules.disable_redirects,
         skip_verify=rules.tls_skip_verify,
         server_name=rules.tls_server_name,

@@ -7,19 +7,25 @@ import os
 import re
 import signal
 import ssl
+import subprocess
 from contextlib import suppress
 from typing import Final
 
 import aiohttp
+from typing_extensions import override
 
 from lictor.raft.runtime import Clock
 from lictor.registry.agent.verdict import ProbeFailed, Tail
 
+from .dial import client_context, tls_failed
 from .gonet import dial_failed
 from .http import HTTPRequest, HTTPResponse
 from .script import Ran
 
 MAX_REDIRECTS: Final = 10
+
+REAP_TIMEOUT: Final = 5.0
+"""Seconds that a killed command may take to end; one that the kernel holds longer is let be."""
 _METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 CHUNK_BYTES: Final = 64 * 1024
 
@@ -45,7 +51,7 @@ class RealHTTP:
             place = error.history[-1].headers.get("Location", "") if error.history else ""
             raise ProbeFailed(f'{verb} "{place}": stopped after 10 redirects') from error
         except aiohttp.ClientConnectorCertificateError as error:
-            raise ProbeFailed(f"{asked}: x509: {error.certificate_error}") from error
+            raise ProbeFailed(f"{asked}: {_not_trusted(error)}") from error
         except aiohttp.ClientConnectorError as error:
             raise ProbeFailed(f"{asked}: {_not_connected(error)}") from error
         except aiohttp.ServerDisconnectedError as error:
@@ -82,12 +88,9 @@ class RealHTTP:
 
 
 def _tls(request: HTTPRequest) -> ssl.SSLContext | bool:
-    if not request.skip_verify or not request.url.startswith("https:"):
-        return True
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
+    if request.skip_verify and request.url.startswith("https:"):
+        return client_context(skip_verify=True)
+    return True
 
 
 def _refuse_bad_url(url: str, asked: str) -> None:
@@ -113,10 +116,43 @@ def _not_connected(error: aiohttp.ClientConnectorError) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"dial tcp: lookup {error.host}: no such host"
     if isinstance(cause, ssl.SSLError):
-        if cause.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}:
-            return "tls: first record does not look like a TLS handshake"
-        return f"tls: {(cause.reason or str(cause)).lower().replace('_', ' ')}"
+        return tls_failed(cause)
     return dial_failed(error.host, error.port or 0, cause)
+
+
+def _not_trusted(error: aiohttp.ClientConnectorCertificateError) -> str:
+    cause = error.certificate_error
+    return tls_failed(cause) if isinstance(cause, ssl.SSLError) else f"x509: {cause}"
+
+
+class _Command(asyncio.SubprocessProtocol):
+    """One command that runs: its output, and its end."""
+
+    def __init__(self, keep: int) -> None:
+        self.tail = Tail(keep)
+        self.ended = asyncio.Event()
+        """Set when the command has ended and nobody holds its output any more."""
+        self.exited = asyncio.Event()
+        """Set when the command itself has ended, and is reaped."""
+        self._open = 2
+
+    @override
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self.tail.add(data)
+
+    @override
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        self._one_less()
+
+    @override
+    def process_exited(self) -> None:
+        self.exited.set()
+        self._one_less()
+
+    def _one_less(self) -> None:
+        self._open -= 1
+        if not self._open:
+            self.ended.set()
 
 
 class RealScripts:
@@ -128,44 +164,32 @@ class RealScripts:
     async def run(self, command: tuple[str, ...], *, timeout: float, keep: int) -> Ran:
         """See :class:`~.script.ScriptProber`."""
         try:
-            process = await asyncio.create_subprocess_exec(
+            transport, running = await asyncio.get_running_loop().subprocess_exec(
+                lambda: _Command(keep),
                 *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
             raise ProbeFailed(_not_started(command[0], error)) from error
-        tail = Tail(keep)
-        ended = asyncio.Event()
-        drained = asyncio.get_running_loop().create_task(_drain(process, tail, ended))
         try:
-            in_time = await self._clock.wait(ended, until=self._clock.now() + timeout)
+            in_time = await self._clock.wait(running.ended, until=self._clock.now() + timeout)
         finally:
-            _kill_group(process)
-            drained.cancel()
-            with suppress(asyncio.CancelledError):
-                await drained
-        if not in_time:
-            await process.wait()
-        code = process.returncode if in_time else None
-        return Ran(exit_code=code, output=tail.kept, total=tail.total)
+            if not running.ended.is_set():  # or its group's number may be another's by now
+                _kill_group(transport.get_pid())
+            transport.close()
+            # also when the check itself is cancelled: leave no zombie
+            await self._clock.wait(running.exited, until=self._clock.now() + REAP_TIMEOUT)
+        code = transport.get_returncode() if in_time else None
+        return Ran(exit_code=code, output=running.tail.kept, total=running.tail.total)
 
 
-async def _drain(process: asyncio.subprocess.Process, tail: Tail, ended: asyncio.Event) -> None:
-    """Read all that the command writes, and wait for its end."""
-    assert process.stdout is not None
-    while chunk := await process.stdout.read(CHUNK_BYTES):
-        tail.add(chunk)
-    await process.wait()
-    ended.set()
-
-
-def _kill_group(process: asyncio.subprocess.Process) -> None:
+def _kill_group(pid: int) -> None:
     """Kill the command and what it started; fine when nothing is left."""
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _not_started(program: str, error: OSError | ValueError) -> str:

@@ -19,6 +19,7 @@ from lictor.registry.records import CRITICAL
 
 from . import http, script
 from .http import HTTPProber
+from .http2 import probe_grpc, probe_h2ping
 from .remote_alias import follow_remote
 from .script import ScriptProber
 from .tcp import probe_tcp, probe_udp
@@ -29,8 +30,11 @@ NANOSECONDS: Final = 1_000_000_000
 MIN_INTERVAL: Final = 1.0
 """Seconds; a shorter interval is stretched to it."""
 
-MAX_CONCURRENT: Final = 64
-"""Checks that run at the same moment; the others wait their turn."""
+MAX_CONCURRENT: Final = 512
+"""Checks that wait for the network at the same moment; the others wait their turn."""
+
+MAX_COMMANDS: Final = 32
+"""Commands that run at the same moment; the others wait their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,14 @@ async def _run_udp(run: Run) -> Verdict:
     return await probe_udp(run.runtime.network, run.runtime.clock, run.rules)
 
 
+async def _run_grpc(run: Run) -> Verdict:
+    return await probe_grpc(run.runtime.network, run.runtime.clock, run.rules)
+
+
+async def _run_h2ping(run: Run) -> Verdict:
+    return await probe_h2ping(run.runtime.network, run.runtime.clock, run.rules)
+
+
 async def _run_script(run: Run) -> Verdict:
     timeout = run.rules.timeout or int(script.DEFAULT_TIMEOUT * NANOSECONDS)
     return await script.probe(
@@ -84,8 +96,8 @@ RUN: Final[dict[str, Callable[[Run], Awaitable[Verdict]]]] = {
     "udp": _run_udp,
     "script": _run_script,
     "docker": _cannot_run("docker"),
-    "grpc": _cannot_run("gRPC"),
-    "h2ping": _cannot_run("H2PING"),
+    "grpc": _run_grpc,
+    "h2ping": _run_h2ping,
     "os_service": _cannot_run("OS service"),
 }
 """One row for each type that is run at intervals; TTL and alias checks are not."""
@@ -109,6 +121,7 @@ class Runner:
         self._report = report
         self._output_max_size = output_max_size
         self._places = asyncio.Semaphore(MAX_CONCURRENT)
+        self._command_places = asyncio.Semaphore(MAX_COMMANDS)
         self._tasks: dict[str, tuple[CheckRules, asyncio.Task[None]]] = {}
 
     def start(self, check_id: str, kind: str, rules: CheckRules) -> None:
@@ -156,10 +169,11 @@ class Runner:
         clock = self._runtime.clock
         interval = max(rules.interval / NANOSECONDS, MIN_INTERVAL)
         run = Run(self._runtime, self._probers, rules, self.limit(rules))
+        places = self._command_places if kind == "script" else self._places
         due = clock.now() + self._runtime.rng.uniform(0, interval)
         while True:
             await clock.sleep(max(due - clock.now(), 0))
-            async with self._places:
+            async with places:
                 verdict = await self._probe(check_id, kind, run)
             self._report(check_id, verdict)
             missed = max((clock.now() - due) / interval, 0)

@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
 from typing_extensions import override
 
 from lictor.raft.runtime import Clock, Network
 from lictor.registry.agent.definitions import CheckRules
-from lictor.registry.agent.verdict import Verdict
+from lictor.registry.agent.verdict import ProbeFailed, Verdict
 from lictor.registry.records import CRITICAL, PASSING
 
+from .dial import client_context, dial, timeout_of
 from .gonet import dial_failed, host_port, reason
-
-NANOSECONDS: Final = 1_000_000_000
-DEFAULT_TIMEOUT: Final = 10.0
-
-
-def _timeout(rules: CheckRules) -> float:
-    return rules.timeout / NANOSECONDS if rules.timeout > 0 else DEFAULT_TIMEOUT
 
 
 async def probe_tcp(network: Network, rules: CheckRules) -> Verdict:
-    """Connect once and hang up."""
+    """Connect once, with TLS where the rules say so, and hang up."""
+    context = client_context(skip_verify=rules.tls_skip_verify) if rules.tcp_use_tls else None
     try:
-        host, port = host_port(rules.tcp)
-    except ValueError as error:
-        return Verdict(CRITICAL, f"dial tcp: {error}")
-    try:
-        transport, _ = await network.connect_stream(
-            asyncio.Protocol, host, port, timeout=_timeout(rules)
+        transport, _ = await dial(
+            network,
+            asyncio.Protocol,
+            rules.tcp,
+            timeout=timeout_of(rules),
+            context=context,
+            server_name=rules.tls_server_name,
         )
-    except OSError as error:
-        return Verdict(CRITICAL, dial_failed(host, port, error))
+    except ProbeFailed as error:
+        return Verdict(CRITICAL, str(error))
     transport.abort()
     return Verdict(PASSING, f"TCP connect {rules.tcp}: Success")
 
@@ -67,7 +62,7 @@ async def probe_udp(network: Network, clock: Clock, rules: CheckRules) -> Verdic
         return Verdict(CRITICAL, dial_failed(host, port, error, "udp"))
     try:
         transport.sendto(b"\n")
-        await clock.wait(echo.ended, until=clock.now() + _timeout(rules))
+        await clock.wait(echo.ended, until=clock.now() + timeout_of(rules))
     finally:
         transport.close()
     if isinstance(echo.error, OSError):

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import signal
 import socket
+import ssl
+from contextlib import suppress
 
 import msgspec
 import pytest
+import trustme
 
 from lictor.raft.system import SystemClock, SystemNetwork
 from lictor.registry.agent.checks.gonet import dial_failed, host_port
 from lictor.registry.agent.checks.http import HTTPResponse, judge, probe, request_of
+from lictor.registry.agent.checks.http2 import (
+    ACK,
+    DATA,
+    GOAWAY,
+    HEADERS,
+    PING,
+    PING_PAYLOAD,
+    PREFACE,
+    RST_STREAM,
+    SETTINGS,
+    frame,
+    literal,
+    probe_grpc,
+    probe_h2ping,
+)
 from lictor.registry.agent.checks.real import RealHTTP, RealScripts
 from lictor.registry.agent.checks.runner import RUN
 from lictor.registry.agent.checks.script import Ran
@@ -34,14 +54,15 @@ def rules(**said):
 class Web:
     """Answers every request with the bytes it was made with, and keeps the heads."""
 
-    def __init__(self, *answers, until=b"\r\n\r\n"):
+    def __init__(self, *answers, until=b"\r\n\r\n", tls=None):
         self._until = until
+        self._tls = tls
         self._answers = list(answers)
         self.heads = []
         self._busy = set()
 
     async def __aenter__(self):
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         return self
@@ -289,6 +310,132 @@ def test_what_is_no_address_is_refused(address):
         host_port(address)
 
 
+@pytest.fixture(scope="module")
+def authority():
+    return trustme.CA()
+
+
+def server_tls(authority, name):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    return context
+
+
+UNTRUSTED = "x509: certificate signed by unknown authority"
+
+
+async def test_an_https_target_must_be_trusted_unless_told_otherwise(authority):
+    async with Web(reply("200 OK"), tls=server_tls(authority, "web.test")) as web:
+        url = web.url.replace("http", "https")
+        assert (await http(url)).output == f'Get "{url}": {UNTRUSTED}'
+        found = await http(url, TLSSkipVerify=True, TLSServerName="web.test")
+        assert found.output == f"HTTP GET {url}: 200 OK Output: hello"
+
+
+async def test_a_tcp_check_may_want_tls(authority):
+    async with Web(reply("200 OK"), tls=server_tls(authority, "web.test")) as web:
+        said = {"TCP": f"127.0.0.1:{web.port}", "TCPUseTLS": True}
+        found = await probe_tcp(SystemNetwork(), rules(**said))
+        assert (found.status, found.output) == ("critical", UNTRUSTED)
+        found = await probe_tcp(SystemNetwork(), rules(TLSSkipVerify=True, **said))
+        assert found.status == "passing"
+    async with Web(reply("400 Bad Request"), until=b"\x16") as web:
+        said = {"TCP": f"127.0.0.1:{web.port}", "TCPUseTLS": True}
+        found = await probe_tcp(SystemNetwork(), rules(**said))
+        assert found.output == "tls: first record does not look like a TLS handshake"
+
+
+SETTLED = frame(SETTINGS, 0, 0)
+PONG = frame(PING, ACK, 0, PING_PAYLOAD)
+
+
+async def h2ping(web, **said):
+    address = f"127.0.0.1:{web.port}"
+    found = await probe_h2ping(SystemNetwork(), SystemClock(), rules(H2PING=address, **said))
+    return found.status, found.output.removeprefix(f"HTTP2 ping {address}: ")
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "output"),
+    [
+        (SETTLED + PONG, "passing", "Success"),
+        (SETTLED + frame(PING, 0, 0, b"12345678") + PONG, "passing", "Success"),
+        (PONG, "critical", "not an HTTP/2 server"),
+        (SETTLED + frame(PING, ACK, 0, b"otherone"), "critical", "EOF"),
+        (SETTLED + frame(GOAWAY, 0, 0, bytes(8)), "critical", "the server went away"),
+        (reply("400 Bad Request"), "critical", "not an HTTP/2 server, or a frame too large"),
+        (b"", "critical", "EOF"),
+    ],
+)
+async def test_an_h2ping_check_wants_its_pong(answer, status, output):
+    async with Web(answer, until=PREFACE) as web:
+        assert await h2ping(web, H2PingUseTLS=False) == (status, output)
+
+
+async def test_an_h2ping_check_speaks_tls_by_default(authority):
+    async with Web(SETTLED + PONG, until=PREFACE, tls=server_tls(authority, "web.test")) as web:
+        assert await h2ping(web) == ("critical", UNTRUSTED)
+        assert await h2ping(web, TLSSkipVerify=True) == ("passing", "Success")
+
+
+async def test_an_h2ping_check_ends_in_time():
+    async with Web(None, until=PREFACE) as web:
+        found = await h2ping(web, H2PingUseTLS=False, Timeout=30 * MS)
+        assert found == ("critical", "context deadline exceeded")
+
+
+def told(*message):
+    """A health answer: data, and trailers that end the stream."""
+    body = b"\x00" + len(message).to_bytes(4, "big") + bytes(message)
+    return frame(DATA, 0, 1, body) + frame(HEADERS, 0x5, 1, b"\x88")
+
+
+PADDED_DATA = frame(DATA, 0x8, 1, b"\x02\x00\x00\x00\x00\x02\x08\x01zz")
+UNAVAILABLE = "rpc error: code = Unavailable desc ="
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "output"),
+    [
+        (told(8, 1), "passing", "gRPC check {}: success"),
+        (told(8, 2), "critical", "gRPC check {}: the status is NOT_SERVING"),
+        (told(), "critical", "gRPC check {}: the status is UNKNOWN"),
+        (told(8, 99), "critical", "gRPC check {}: no health service answered"),
+        (frame(HEADERS, 0x5, 1, b"\x88"), "critical", "gRPC check {}: no health service answered"),
+        (PADDED_DATA + told(), "passing", "gRPC check {}: success"),
+        (
+            frame(RST_STREAM, 0, 1, bytes(4)),
+            "critical",
+            f"{UNAVAILABLE} the server reset the stream",
+        ),
+        (
+            frame(DATA, 0, 1, bytes(16_000)) * 5,
+            "critical",
+            f"{UNAVAILABLE} the answer is too large",
+        ),
+    ],
+)
+async def test_a_grpc_check_reads_the_health_answer(answer, status, output):
+    async with Web(SETTLED + answer, until=PREFACE) as web:
+        target = f"127.0.0.1:{web.port}/db"
+        found = await probe_grpc(SystemNetwork(), SystemClock(), rules(GRPC=target))
+    assert (found.status, found.output) == (status, output.format(target))
+
+
+async def test_a_grpc_server_that_is_not_there_is_told_in_gos_words():
+    found = await probe_grpc(SystemNetwork(), SystemClock(), rules(GRPC=f"127.0.0.1:{UNUSED}"))
+    assert found.output == (
+        'rpc error: code = Unavailable desc = connection error: desc = "transport: Error while '
+        f'dialing dial tcp 127.0.0.1:{UNUSED}: connect: connection refused"'
+    )
+
+
+def test_long_headers_are_written_as_the_rfc_has_them():
+    assert literal("a", "b" * 1337) == b"\x00\x01a\x7f" + b"\xba\x09" + b"b" * 1337
+    assert literal("a", "b" * 127)[3:5] == b"\x7f\x00"
+
+
 class Silent(asyncio.DatagramProtocol):
     def __init__(self):
         self.got = asyncio.Event()
@@ -381,6 +528,22 @@ async def _ends(pid):
     return False
 
 
+async def test_a_command_that_left_its_group_holds_nobody_up(tmp_path):
+    pid = tmp_path / "pid"
+    line = f"setsid sh -c 'echo $$ > {pid}; exec sleep 60' & sleep 0.05; echo left"
+    found = await script("/bin/sh", "-c", line, timeout=0.3)
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+    assert found.output == "Timed out (0.3s) running check\n\nleft\n"
+
+
+async def test_what_a_command_leaves_behind_quietly_lives_on(tmp_path):
+    pid = tmp_path / "pid"
+    line = f"sleep 60 >/dev/null 2>&1 & echo $! > {pid}; echo done"
+    found = await script("/bin/sh", "-c", line)
+    assert (found.status, found.output) == ("passing", "done\n")
+    os.kill(int(pid.read_text()), signal.SIGKILL)  # fails if it was killed before
+
+
 async def test_a_cancelled_check_leaves_no_process():
     started = asyncio.get_running_loop().create_task(script("/bin/sleep", "61"))
     for _ in range(200):
@@ -444,3 +607,22 @@ def test_cutting_never_splits_a_character():
 
 def test_every_type_that_is_asked_for_is_run():
     assert {kind for kind, _ in CHECK_TYPES} == {*RUN, "alias"}
+
+
+def test_a_command_whose_check_is_cancelled_is_killed_and_reaped(tmp_path):
+    pid = tmp_path / "pid"
+    os.mkfifo(pid)
+    command = ("/bin/sh", "-c", f"echo $$ > {pid}; exec sleep 60")
+
+    async def cancelled():
+        run = asyncio.create_task(RealScripts(SystemClock()).run(command, timeout=30.0, keep=100))
+        number = int(await asyncio.to_thread(pid.read_text))
+        run.cancel()
+        with suppress(asyncio.CancelledError):
+            await run
+        return number
+
+    number = asyncio.run(cancelled())  # the loop ends at once, as at an agent's end
+    with pytest.raises(ProcessLookupError):  # not even a zombie is left
+        os.kill(number, 0)
+    gc.collect()  # nor a transport that nobody closed, which would warn now

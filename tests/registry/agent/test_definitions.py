@@ -13,8 +13,10 @@ from lictor.registry.agent.definitions import (
     node_service,
     service_checks,
 )
+from lictor.registry.agent.identity import configured_definitions, configured_identity
 from lictor.registry.agent.sidecar import sidecar_of
-from lictor.registry.errors import Refused
+from lictor.registry.config.agent import AgentConfig
+from lictor.registry.errors import InvalidConfig, Refused
 from lictor.registry.records import ServiceAddress
 
 
@@ -156,3 +158,38 @@ def test_a_bad_sidecar_is_refused(said, text):
     with pytest.raises(Refused) as caught:
         sidecar_of(service({"Name": "w", "Connect": {"SidecarService": said}}), taken=())
     assert str(caught.value) == text
+
+
+def test_definitions_of_a_file_are_read_with_their_durations():
+    config = AgentConfig(
+        services=(
+            {
+                "Name": "web",
+                "Check": {"HTTP": "http://x", "Interval": "10s", "Header": {"a": ["b"]}},
+                "Checks": [{"TTL": "1m30s", "CheckID": "own"}],
+                "Connect": {"SidecarService": {"Check": {"TTL": "5s"}}},
+                "Proxy": {"Config": {"Interval": "10s"}},
+            },
+        ),
+        checks=({"Name": "c", "Args": ["true"], "Interval": "1h", "Timeout": "300ms"},),
+    )
+    (web,), (alone,) = configured_definitions(config)
+    assert [each.interval for each in web.all_checks] == [10 * 10**9, 0]
+    assert web.all_checks[1].ttl == 90 * 10**9
+    assert web.connect.sidecar_service.check.ttl == 5 * 10**9
+    assert web.proxy.config == {"Interval": "10s"}
+    assert (alone.command, alone.interval, alone.timeout) == (("true",), 3600 * 10**9, 3 * 10**8)
+
+
+@pytest.mark.parametrize("said", [{"Interval": "soon"}, {"Interval": "10s", "HTTP": 3}])
+def test_a_definition_of_a_file_that_cannot_be_read_is_named(said):
+    with pytest.raises(InvalidConfig, match="'c'"):
+        configured_definitions(AgentConfig(checks=({"Name": "c", **said},)))
+
+
+def test_an_agent_is_who_its_configuration_says():
+    config = AgentConfig(node_name="n1", node_meta={"a": "b"}, advertise_lan="10.0.0.1")
+    identity = configured_identity(config, node_id="x")
+    assert (identity.node.name, identity.node.address) == ("n1", "10.0.0.1")
+    assert identity.node.meta == {"consul-network-segment": "", "a": "b"}
+    assert identity.check_update_interval == 300.0
