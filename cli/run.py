@@ -56,7 +56,7 @@ def run_agent(
     except (InvalidConfig, StorageError) as error:
         click.echo(f"==> {error}", err=True)
     except OSError as error:
-        click.echo(f"==> Error starting agent: {error}", err=True)
+        click.echo(f"==> Error starting agent: {error.strerror or error}", err=True)
     return 1
 
 

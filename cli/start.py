@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -49,6 +50,17 @@ RAFT_TICK: Final = 0.025
 
 CONSUL_MULTIPLIER: Final = 5
 """The ``raft_multiplier`` at which our timing is unscaled: Consul's default, for a slow machine."""
+
+
+@contextmanager
+def naming(what: str, address: Listen) -> Iterator[None]:
+    """Say in the error which listener could not be had."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno).lower() if error.errno else str(error)
+        message = f"{what} on {address.host}:{address.port}: {reason}"
+        raise OSError(error.errno, message) from error
 
 
 def open_storage(config: AgentConfig) -> Storage:
@@ -127,7 +139,8 @@ class RunningAgent:
             self.config, self._runtime, pool=pool, server=self.server, node_id=self.node_id
         )
         self._cluster = self.host.cluster = cluster
-        await cluster.start(stop=stop)
+        with naming("gossip", self.config.listeners.serf_lan):
+            await cluster.start(stop=stop)
 
     async def leave(self) -> None:
         """Tell the others that this agent goes, and that it is meant; then :meth:`close`."""
@@ -142,11 +155,13 @@ class RunningAgent:
             OSError: an address cannot be had.
         """
         for address in self.config.listeners.http:
-            listener = await self._http.serve(address.host, address.port)
+            with naming("HTTP", address):
+                listener = await self._http.serve(address.host, address.port)
             self.http_addresses.append(listener.address)
             log.info("http listener started", address=listener.address[0], port=listener.address[1])
         for address in self.config.listeners.dns:
-            self.dns_addresses.append(await self._dns.serve(address.host, address.port))
+            with naming("DNS", address):
+                self.dns_addresses.append(await self._dns.serve(address.host, address.port))
 
     async def close(self) -> None:
         """Stop listening, then stop. What was acknowledged is on disk."""
@@ -190,7 +205,8 @@ async def start_agent(
         )
     node_id = _node_id(config, runtime)
     gate = Gate()
-    rpc = await runtime.network.serve_stream(gate, *config.listeners.rpc)
+    with naming("calls between agents", config.listeners.rpc):
+        rpc = await runtime.network.serve_stream(gate, *config.listeners.rpc)
     try:
         running = _assemble(
             _with_rpc_port(config, rpc.address[1]),

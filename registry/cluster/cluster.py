@@ -123,15 +123,20 @@ class Cluster:
             except (MembershipError, OSError) as error:
                 log.warning("join failed", error=str(error), attempt=attempts)
             else:
-                if len(self._pool.members()) > 1:
+                if len(self._pool.members()) > 1 and not self._is_homeless:
                     log.info("joined", contacted=contacted)
                     return
-                # the list had us in it, and the others are not up yet
+                # the list had us in it, or some of the servers that we wait for are not up yet
             if self._config.retry_max and attempts >= self._config.retry_max:
                 log.error("max join retry exhausted, exiting")
                 stop()
                 return
             await self._clock.sleep(self._config.retry_interval)
+
+    @property
+    def _is_homeless(self) -> bool:
+        """Whether this is a server that belongs to no cluster yet."""
+        return self._server is not None and not self._server.raft.configuration.members
 
     # -- what is there ----------------------------------------------------------------------------
 
@@ -160,7 +165,7 @@ class Cluster:
             now = self._clock.now()
             wait = TENDING_INTERVAL
             try:
-                if not server.raft.configuration.members:
+                if self._is_homeless:
                     wait = BEGINNING_INTERVAL
                     await self._try_to_begin(server)
                 elif server.raft.is_leader:

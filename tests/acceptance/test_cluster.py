@@ -89,14 +89,18 @@ def wait_for(what: str, holds) -> None:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    made = Cluster(tmp_path, 3)
-    for server in reversed(made.servers):  # any order does
-        server.launch()
-    try:
-        made.leader()
-    except TimeoutError as error:
-        made.kill()
-        raise AssertionError(f"{error}\n{made.logs()}") from error
+    for attempt in range(3):
+        made = Cluster(tmp_path / str(attempt), 3)
+        for server in reversed(made.servers):  # any order does
+            server.launch()
+        try:
+            made.leader()
+        except TimeoutError as error:
+            made.kill()
+            if "address already in use" not in made.logs():  # somebody was quicker: draw again
+                raise AssertionError(f"{error}\n{made.logs()}") from error
+        else:
+            break
     yield made
     made.kill()
 
