@@ -29,7 +29,8 @@ log = structlog.get_logger("agent")
 LEAVING: Final = 0
 """The exit code of an agent that left its cluster, as it was asked to."""
 
-STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+STAYING: Final = 1
+"""The exit code of an agent that stopped and means to come back, as Consul's servers do."""
 
 
 def run_agent(
@@ -72,8 +73,12 @@ async def _serve(
         stopping.set_result(code)
 
     agent = await start_agent(config, runtime, stop=lambda: stop(LEAVING), read_config=read_config)
-    for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, stop, 1)
+    stays = {
+        signal.SIGINT: config.skip_leave_on_interrupt,
+        signal.SIGTERM: not config.leave_on_terminate,
+    }
+    for number, stay in stays.items():
+        loop.add_signal_handler(number, stop, STAYING if stay else LEAVING)
     reloads: set[asyncio.Task[None]] = set()
 
     def reload() -> None:

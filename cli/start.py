@@ -28,9 +28,10 @@ from lictor.raft.storage import SqliteStorage, Storage
 from lictor.raft.transport import PeerTransport
 from lictor.registry.agent.host import HostAgent
 from lictor.registry.agent.report import COMPATIBLE_VERSION
+from lictor.registry.client import RemoteServers
 from lictor.registry.cluster.cluster import Cluster
 from lictor.registry.cluster.pool import lan_pool
-from lictor.registry.cluster.tags import agent_tags
+from lictor.registry.cluster.tags import ServerInfo, agent_tags
 from lictor.registry.config import AgentConfig, InvalidConfig, Listen
 from lictor.registry.config.reload import reload
 from lictor.registry.http.app import HTTPServer
@@ -77,11 +78,11 @@ class RunningAgent:
         self,
         config: AgentConfig,
         *,
-        server: Server,
+        server: Server | RemoteServers,
         host: HostAgent,
         http: HTTPServer,
         dns: DNSServer,
-        rpc: Listener,
+        rpc: Listener | None,
         runtime: Runtime,
         metrics: CollectorRegistry,
         node_id: str,
@@ -98,11 +99,14 @@ class RunningAgent:
         self._runtime = runtime
         self._metrics = metrics
         self._cluster: Cluster | None = None
+        self._never: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
 
     @property
     def failed(self) -> asyncio.Future[BaseException]:
         """Done when the disk failed and the server ended itself."""
-        return self.server.raft.failed
+        if isinstance(self.server, Server):
+            return self.server.raft.failed
+        return self._never
 
     async def take_over(self, read_again: AgentConfig) -> None:
         """Go on with what a configuration read again says, where that needs no restart.
@@ -127,7 +131,9 @@ class RunningAgent:
             InvalidConfig: the gossip key cannot be used.
             OSError: the gossip address cannot be had.
         """
-        tags = agent_tags(self.config, node_id=self.node_id, raft_id=self.server.raft.node_id)
+        server = self.server if isinstance(self.server, Server) else None
+        raft_id = server.raft.node_id if server else None
+        tags = agent_tags(self.config, node_id=self.node_id, raft_id=raft_id)
         pool = lan_pool(
             self.config,
             self._runtime,
@@ -136,7 +142,7 @@ class RunningAgent:
             registry=self._metrics,
         )
         cluster = Cluster(
-            self.config, self._runtime, pool=pool, server=self.server, node_id=self.node_id
+            self.config, self._runtime, pool=pool, server=server, node_id=self.node_id
         )
         self._cluster = self.host.cluster = cluster
         with naming("gossip", self.config.listeners.serf_lan):
@@ -145,8 +151,13 @@ class RunningAgent:
     async def leave(self) -> None:
         """Tell the others that this agent goes, and that it is meant; then :meth:`close`."""
         if self._cluster is not None:
-            await self.server.hand_over()
+            if isinstance(self.server, Server):
+                await self.server.hand_over()
             await self._cluster.close(leave=True)
+
+    def servers(self) -> list[ServerInfo]:
+        """The servers that are alive, as gossip has it."""
+        return self._cluster.servers() if self._cluster is not None else []
 
     async def listen(self) -> None:
         """Open every listener.
@@ -170,9 +181,10 @@ class RunningAgent:
             self._dns.close,
             self.host.close,
             self._part,
-            self._rpc.close,
             self.server.close,
         )
+        if self._rpc is not None:
+            await self._rpc.close()
         for step in steps:
             await step()
 
@@ -199,11 +211,12 @@ async def start_agent(
         OSError: a listener's address cannot be had.
         StorageError: what is on disk cannot be used.
     """
-    if not config.server:
-        raise InvalidConfig(
-            "This version runs servers only: start with -server -bootstrap-expect=1, or -dev"
-        )
     node_id = _node_id(config, runtime)
+    if not config.server:
+        running = _assemble_client(
+            config, runtime, node_id=node_id, stop=stop, read_config=read_config
+        )
+        return await _started(running, stop)
     gate = Gate()
     with naming("calls between agents", config.listeners.rpc):
         rpc = await runtime.network.serve_stream(gate, *config.listeners.rpc)
@@ -221,8 +234,13 @@ async def start_agent(
     except BaseException:
         await rpc.close()
         raise
+    return await _started(running, stop)
+
+
+async def _started(running: RunningAgent, stop: Callable[[], None]) -> RunningAgent:
     try:
-        await running.server.start()
+        if isinstance(running.server, Server):
+            await running.server.start()
         await running.meet(stop)
         await running.host.begin()
         await running.listen()
@@ -272,6 +290,57 @@ def _assemble(
         member=member,
         hold=config.performance.rpc_hold_timeout,
     )
+    running = _faces(
+        config,
+        runtime,
+        server=server,
+        rpc=rpc,
+        node_id=node_id,
+        stop=stop,
+        read_config=read_config,
+        metrics=metrics,
+    )
+    gate.open(raft=transport.accept, calls=lambda: Callee(server.handle))
+    return running
+
+
+def _assemble_client(
+    config: AgentConfig,
+    runtime: Runtime,
+    *,
+    node_id: str,
+    stop: Callable[[], None],
+    read_config: Callable[[], AgentConfig] | None,
+) -> RunningAgent:
+    """The rooms of an agent whose servers are elsewhere; nothing runs yet."""
+    servers = RemoteServers(
+        runtime, lambda: running.servers(), hold=config.performance.rpc_hold_timeout
+    )
+    running = _faces(
+        config,
+        runtime,
+        server=servers,
+        rpc=None,
+        node_id=node_id,
+        stop=stop,
+        read_config=read_config,
+        metrics=CollectorRegistry(),
+    )
+    return running
+
+
+def _faces(
+    config: AgentConfig,
+    runtime: Runtime,
+    *,
+    server: Server | RemoteServers,
+    rpc: Listener | None,
+    node_id: str,
+    stop: Callable[[], None],
+    read_config: Callable[[], AgentConfig] | None,
+    metrics: CollectorRegistry,
+) -> RunningAgent:
+    """What every agent has, whatever stands behind ``server``: itself, HTTP and DNS."""
 
     async def reread() -> None:
         await running.take_over(read_config() if read_config else running.config)
@@ -310,7 +379,6 @@ def _assemble(
         metrics=metrics,
         node_id=node_id,
     )
-    gate.open(raft=transport.accept, calls=lambda: Callee(server.handle))
     return running
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, Final, Literal, Protocol, TypeAlias, cast
+from typing import Any, Final, Protocol, cast
 
 import structlog
 
@@ -21,7 +21,7 @@ from .commands import SERVER, AnyCommand, Entry, Origin, encode
 from .errors import NoLeader, NotFound, Overloaded, RegistryError, TooLarge, Unavailable
 from .leader import SessionKeeper
 from .machine import Machine
-from .queries import Question
+from .queries import Mode, Question
 from .reconcile import Member, registration
 from .records import Session
 from .rpc.connection import Callers
@@ -30,21 +30,22 @@ from .rpc.wire import (
     Elsewhere,
     Failed,
     Outcome,
+    Read,
+    Reading,
     Renew,
     Returned,
     Standing,
     Status,
     Write,
+    encoded,
     failed,
+    question_of,
     raised,
     result_of,
     returned,
 )
 
 log = structlog.get_logger("server")
-
-Mode: TypeAlias = Literal["default", "consistent", "stale"]
-"""How fresh an answer must be: the leader's, the leader's with its office confirmed, anybody's."""
 
 DEFAULT_WAIT: Final = 300.0
 MAX_WAIT: Final = 600.0
@@ -197,12 +198,32 @@ class Server:
                 return returned(await self._propose(call.command, call.origin))
             if isinstance(call, Renew):
                 return returned(self._renew(call.session))
+            if isinstance(call, Read):
+                return returned(await self._read_for(call))
         except NotLeader:
             return Elsewhere(self.leader_address)
         except RegistryError as error:
             return failed(error)
         node = self._node
-        return returned(Standing(node.node_id, node.configuration.members, self.founders))
+        return returned(
+            Standing(
+                node.node_id,
+                node.configuration.members,
+                self.founders,
+                self.leader_address,
+                tuple(self.peers()),
+            )
+        )
+
+    async def _read_for(self, call: Read) -> Reading:
+        answer = await self.read(
+            question_of(call), mode=call.mode, index=call.index, wait=call.wait
+        )
+        value = encoded(answer.value)
+        return Reading(answer.index, self.known_leader, self.last_contact, value)
+
+    async def refresh(self) -> None:
+        """Bring what is known of the cluster up to date; a server is in the middle of it."""
 
     async def standing(self, address: str) -> Standing | None:
         """What the server at ``address`` says of itself; ``None`` when it does not answer."""

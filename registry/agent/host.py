@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lictor.raft.runtime import Runtime
+from lictor.registry.client import RemoteServers
 from lictor.registry.config import AgentConfig, debug_config
 from lictor.registry.errors import InvalidConfig, Refused
 from lictor.registry.membership.errors import MembershipError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class HostAgent(Agent):
-    """The agent of one host, as a server.
+    """The agent of one host, a server or a client of servers.
 
     ``stop`` ends the process; ``reread`` reads the configuration again and has every room take it
     over; it raises :class:`InvalidConfig` for one that cannot be used.
@@ -35,7 +36,7 @@ class HostAgent(Agent):
         config: AgentConfig,
         *,
         runtime: Runtime,
-        server: Server,
+        server: Server | RemoteServers,
         node_id: str,
         cpus: int,
         stop: Callable[[], None],
@@ -85,24 +86,29 @@ class HostAgent(Agent):
 
     def stats(self) -> Mapping[str, Mapping[str, str]]:
         """``Stats`` of ``/v1/agent/self``: every leaf is text."""
-        raft = self._server.raft
-        address = f"{self._config.advertise_lan}:{self._config.listeners.rpc.port}"
-        return {
+        server = self._server
+        found = {
             "agent": self.counts(),
             "build": {"prerelease": "", "revision": "", "version": report.COMPATIBLE_VERSION},
-            "consul": {
-                "acl": "enabled" if self._config.acl.enabled else "disabled",
-                "bootstrap": str(self._config.bootstrap).lower(),
-                "known_datacenters": "1",
-                "leader": str(raft.is_leader).lower(),
-                "leader_addr": self._server.leader_address,
-                "server": "true",
-            },
-            "raft": report.raft_stats(raft, server_id=self._node_id, address=address),
             "runtime": report.runtime_stats(tasks=len(asyncio.all_tasks()), cpus=self._cpus),
             "serf_lan": self.cluster.pool.stats() if self.cluster else report.serf_stats(1),
-            "serf_wan": report.serf_stats(1),
         }
+        if isinstance(server, RemoteServers):
+            known = {"known_servers": str(server.known_servers), "server": "false"}
+            return {**found, "consul": known}
+        raft = server.raft
+        address = f"{self._config.advertise_lan}:{self._config.listeners.rpc.port}"
+        found["consul"] = {
+            "acl": "enabled" if self._config.acl.enabled else "disabled",
+            "bootstrap": str(self._config.bootstrap).lower(),
+            "known_datacenters": "1",
+            "leader": str(raft.is_leader).lower(),
+            "leader_addr": server.leader_address,
+            "server": "true",
+        }
+        found["raft"] = report.raft_stats(raft, server_id=self._node_id, address=address)
+        found["serf_wan"] = report.serf_stats(1)
+        return dict(sorted(found.items()))
 
     def debug_config(self) -> Mapping[str, Any]:
         """``DebugConfig`` of ``/v1/agent/self``: settings, secrets hidden."""

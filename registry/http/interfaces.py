@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import msgspec
 
 from lictor.registry.answers import Answer
 from lictor.registry.commands import SERVER, AnyCommand, Origin
-from lictor.registry.queries import Question
+from lictor.registry.queries import Mode, Question
 from lictor.registry.records import HealthCheck, Session
-
-Mode: TypeAlias = Literal["default", "consistent", "stale"]
 
 
 class ServerAccess(Protocol):
@@ -69,6 +67,9 @@ class ServerAccess(Protocol):
 
     def peers(self) -> list[str]:
         """``host:port`` of every voter."""
+
+    async def refresh(self) -> None:
+        """Bring ``leader_address`` and ``peers`` up to date, where they come from afar."""
 
 
 class AgentAccess(Protocol):

@@ -9,13 +9,14 @@ Raft's streams share the port; their first byte is never ``L``.
 from __future__ import annotations
 
 from struct import Struct
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, Union
 
 import msgspec
 
 from lictor.registry import errors
 from lictor.registry.commands import AnyCommand, Origin
 from lictor.registry.errors import RegistryError, Unavailable
+from lictor.registry.queries import RESULTS, Filtered, Mode, Question
 
 PREFACE: Final = b"LRPC\x01"
 FRAME_LIMIT: Final = 8 * 1024 * 1024
@@ -51,8 +52,41 @@ class Standing(msgspec.Struct, frozen=True, array_like=True):
     founders: tuple[int, ...]
     """With whom it would begin a cluster; empty while it would not."""
 
+    leader: str = ""
+    """``host:port`` of the leader; empty while none is known."""
 
-Call: TypeAlias = Write | Renew | Status
+    peers: tuple[str, ...] = ()
+    """``host:port`` of every member."""
+
+
+AnyQuestion: Any = Union[tuple(RESULTS)]  # noqa: UP007 - known only when the table is
+
+
+class Read(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """Ask a server a question; the result is a :class:`Reading`."""
+
+    question: AnyQuestion
+    expression: str
+    """A filter over the answer; empty for none."""
+
+    mode: Mode
+    index: int
+    wait: float
+
+
+class Reading(msgspec.Struct, frozen=True, array_like=True):
+    """An answer from afar."""
+
+    index: int
+    known_leader: bool
+    last_contact: float
+    """Seconds."""
+
+    value: msgspec.Raw
+    """Of the type that ``RESULTS`` has for the question."""
+
+
+Call: TypeAlias = Write | Renew | Status | Read
 
 
 class Returned(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -142,6 +176,30 @@ def decode_outcome(payload: bytes) -> Outcome:
         return _outcomes.decode(payload)
     except msgspec.DecodeError as error:
         raise MalformedFrame(str(error)) from error
+
+
+def reading_call(question: Question, *, mode: Mode, index: int, wait: float) -> Read:
+    """The call that asks ``question``."""
+    if isinstance(question, Filtered):
+        return Read(question.question, question.expression, mode, index, wait)
+    return Read(question, "", mode, index, wait)
+
+
+def question_of(call: Read) -> Question:
+    """The question that ``call`` asks."""
+    asked: Question = call.question
+    return Filtered(asked, call.expression) if call.expression else asked
+
+
+def value_of(question: Question, reading: Reading) -> Any:
+    """The answer's value, typed as the question promises."""
+    plain = question.question if isinstance(question, Filtered) else question
+    return msgspec.msgpack.decode(reading.value, type=RESULTS[type(plain)])
+
+
+def encoded(value: object) -> msgspec.Raw:
+    """``value`` as the wire carries it."""
+    return msgspec.Raw(_encoder.encode(value))
 
 
 def returned(value: object) -> Returned:

@@ -138,6 +138,9 @@ class MemoryServer:
             answer = self.machine.answers.get(question)
         return answer
 
+    async def refresh(self) -> None:
+        pass
+
     def may_answer(self) -> bool:
         return self.leads
 

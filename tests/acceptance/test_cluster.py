@@ -23,6 +23,7 @@ class Cluster:
         self.directory = directory
         self.size = size
         self.servers: list[Agent] = []
+        self.clients: list[Agent] = []
         self.seeds: list[str] = []
         for number in range(size):
             self.add(f"s{number}")
@@ -39,6 +40,18 @@ class Cluster:
         ]
         self.servers.append(server)
         return server
+
+    def client(self, name: str) -> Agent:
+        """A client agent, not yet started."""
+        agent = processes.lictor(self.directory / name, name=name)
+        agent.arguments = [
+            "-server=false",
+            "-bootstrap-expect=0",
+            '-hcl=retry_interval = "200ms"',
+            *self.seeds,
+        ]
+        self.clients.append(agent)
+        return agent
 
     def leader(self) -> Agent:
         """The server that all who answer call the leader."""
@@ -58,8 +71,8 @@ class Cluster:
         return [server for server in self.servers if server.process is not None]
 
     def kill(self) -> None:
-        for server in self.servers:
-            server.kill()
+        for agent in (*self.servers, *self.clients):
+            agent.kill()
 
 
 def named(server: Agent) -> str:
@@ -226,3 +239,45 @@ def test_servers_join_and_leave(cluster: Cluster) -> None:
         lambda: len(cluster.servers[0].get("/v1/catalog/service/consul")) == 3,
     )
     assert put(cluster.servers[0], "after", "still here")
+
+
+def health(agent: Agent, service: str) -> list[str]:
+    """The nodes on which ``service`` passes, as ``agent`` tells it; empty while it cannot."""
+    answer = agent.request("GET", f"/v1/health/service/{service}?passing")
+    return [row["Node"]["Node"] for row in answer.json()] if answer.status == 200 else []
+
+
+@pytest.mark.slow
+def test_client_agents_serve_what_the_servers_hold(cluster: Cluster) -> None:
+    client = cluster.client("c0")
+    client.launch()
+    wait_for("the client in the catalogue", lambda: in_catalogue(cluster, "c0"))
+    client.put("/v1/agent/service/register", {"Name": "web", "Port": 80, "Check": {"TTL": "90s"}})
+    client.put("/v1/agent/check/pass/service:web")
+    for agent in (client, *cluster.servers):
+        wait_for("web passing", lambda agent=agent: health(agent, "web") == ["c0"])
+    assert put(client, "from/client", "hello")
+    assert client.request("GET", "/v1/kv/from/client?raw").text == "hello"
+    assert client.get("/v1/status/leader") == named(cluster.servers[0])
+    assert len(client.get("/v1/status/peers")) == 3
+    assert client.get("/v1/agent/self")["Stats"]["consul"]["known_servers"] == "3"
+    missing = client.request("PUT", "/v1/kv/x?acquire=11111111-2222-3333-4444-555555555555", "x")
+    assert missing.status == 500
+    assert missing.text.startswith("rpc error making call: invalid session")
+
+    leader = cluster.leader()
+    leader.kill()
+    assert put(client, "after", "the leader's death")
+    leader.launch()
+
+    client.kill()
+    wait_for("the dead client's service to fail", lambda: health(cluster.servers[0], "web") == [])
+    client.launch()
+    wait_for("its return", lambda: health(cluster.servers[0], "web") == ["c0"])
+    assert client.stop() == 0  # a client leaves when it is told to stop
+    wait_for("its departure", lambda: not in_catalogue(cluster, "c0"))
+
+
+def in_catalogue(cluster: Cluster, name: str) -> bool:
+    answer = cluster.servers[0].request("GET", "/v1/catalog/nodes?stale")
+    return answer.status == 200 and name in {node["Node"] for node in answer.json()}
