@@ -57,7 +57,8 @@ def run_agent(
     except (InvalidConfig, StorageError) as error:
         click.echo(f"==> {error}", err=True)
     except OSError as error:
-        click.echo(f"==> Error starting agent: {error.strerror or error}", err=True)
+        reason = error if error.filename else error.strerror or error
+        click.echo(f"==> Error starting agent: {reason}", err=True)
     return 1
 
 
