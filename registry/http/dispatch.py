@@ -225,7 +225,9 @@ class Dispatcher:
 
     async def _propose(self, request: Request, propose: Propose) -> Reply:
         server = self._around.server
-        result = await self._shielded(server.write(propose.command, request.origin))
+        change = server.write(propose.command, request.origin)
+        # a leader proposes at once, and then the command is carried through whoever still waits
+        result = await (change if server.may_answer() else self._shielded(change))
         return propose.present(result) if propose.present else Reply.of(result)
 
     async def _shielded(self, change: Awaitable[T]) -> T:
@@ -255,13 +257,16 @@ class Dispatcher:
             raise TooLarge(message)
         if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        content = request.content
+        if content.is_eof() and length is not None:
+            return content.read_nowait()  # it came with the head
         connection = request.protocol
         assert isinstance(connection, Connection)
         connection.body_since = self._around.runtime.clock.now()
         parts: list[bytes] = []
         size = 0
         try:
-            async for part in request.content.iter_any():
+            async for part in content.iter_any():
                 size += len(part)
                 if size > config.max_body_size:
                     message = f"Request body too large, max size: {config.max_body_size} bytes."
