@@ -126,7 +126,8 @@ class Sync:
             await self._sync_once()
             for done in waiting:
                 done.set()
-            until = self._full_at if self._retry_at is None else min(self._full_at, self._retry_at)
+            # after a failure nothing is done before the retry, however long a full sync is due
+            until = self._full_at if self._retry_at is None else self._retry_at
             await self._clock.wait(self._wake, until=until)
 
     async def _sync_once(self) -> None:
