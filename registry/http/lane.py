@@ -8,6 +8,8 @@ Invariants
     I2  Nothing is served while aiohttp has a request of this connection, or part of one: answers
         leave in the order in which requests came.
     I3  A key is a whole head of one GET without a body; so no other request has the same bytes.
+    I4  At most one request of a connection is answered directly, and what comes meanwhile is held
+        back, unread, until its answer has left.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ from typing_extensions import override
 from lictor.raft.runtime import Clock
 from lictor.registry.answers import Answer
 
+from .direct import DirectRequest, read_direct
 from .respond import Dates, Wire, WireResponse
+
+log = structlog.get_logger("http")
 
 log = structlog.get_logger("http")
 
@@ -169,7 +174,10 @@ class Doorkeeper(Protocol):
 class Connection(RequestHandler):
     """One client's connection: aiohttp's, with the lane in front."""
 
-    __slots__ = ("_address", "_door", "_lane", "_open", "_owed", "body_since", "head", "head_since")
+    __slots__ = (
+        "_address", "_direct", "_door", "_held", "_lane", "_open", "_owed",
+        "body_since", "head", "head_since",
+    )  # fmt: skip
 
     def __init__(
         self, manager: web.Server, lane: Lane | None, door: Doorkeeper, **kwargs: Any
@@ -181,6 +189,9 @@ class Connection(RequestHandler):
         self._open = lane is not None
         """Whether every byte so far belonged to whole requests that we could follow."""
         self._owed = 0
+        self._direct: asyncio.Task[None] | None = None
+        """The request that is answered without aiohttp now."""
+        self._held = b""
         self.head: bytes | None = None
         """The bytes of the request in progress, when it is one that the lane may keep."""
         self.head_since: float | None = None
@@ -205,11 +216,16 @@ class Connection(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._manager is not None:
             self._door.dismiss(self, self._address)
+        if self._direct is not None:
+            self._direct.cancel()
         super().connection_lost(exc)
 
     @override
     def data_received(self, data: bytes) -> None:
         if self._manager is None:
+            return
+        if self._direct is not None:
+            self._hold_back(data)
             return
         lane = self._lane
         if lane is not None and data:
@@ -218,16 +234,8 @@ class Connection(RequestHandler):
                 self._owed -= len(data)
                 self._open = self._open and self._owed >= 0
             elif self._open and self._idle:
-                if len(data) <= MAX_KEY and not self.writing_paused:
-                    response = lane.find(data)
-                    if response is not None and self.transport is not None:
-                        self.transport.write(response)
-                        self.head_since = None
-                        # the connection is in use; aiohttp's own timer must not end it
-                        self._next_keepalive_close_time = (
-                            self._loop.time() + self._keepalive_timeout
-                        )
-                        return
+                if not self.writing_paused and self._answer_here(lane, data):
+                    return
                 self.head = data if lone_read(data) else None
                 self._owed = 0 if self.head is not None else self._follow(data)
             else:
@@ -239,6 +247,64 @@ class Connection(RequestHandler):
             self.head_since = None
         elif data and self._idle and self.head_since is None:
             self.head_since = self._door.clock.now()
+
+    def _answer_here(self, lane: Lane, data: bytes) -> bool:
+        """Answer without aiohttp what needs none; return whether that was so."""
+        if len(data) <= MAX_KEY:
+            response = lane.find(data)
+            if response is not None and self.transport is not None:
+                self.transport.write(response)
+                self.head_since = None
+                # the connection is in use; aiohttp's own timer must not end it
+                self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+                return True
+        request = read_direct(data)
+        if request is None:
+            return False
+        self._begin(request, data)
+        return True
+
+    # -- answering directly -----------------------------------------------------------------------
+
+    def _begin(self, request: DirectRequest, data: bytes) -> None:
+        request.remote = self._address
+        request.protocol = self
+        request.transport = self.transport
+        self.head = data if request.is_lone_read and len(data) <= MAX_KEY else None
+        self.head_since = None
+        self._direct = self._loop.create_task(self._answer(request))
+
+    async def _answer(self, request: DirectRequest) -> None:
+        handler = self._request_handler
+        transport = self.transport
+        if handler is None or transport is None:
+            return
+        try:
+            # the dispatcher takes of aiohttp's request only what ours has too
+            response = await handler(cast(web.BaseRequest, request))
+            assert isinstance(response, WireResponse)
+        except Exception:
+            log.exception("request failed", method=request.method, path=request.raw_path)
+            self.abort()
+            return
+        self._direct = None
+        if transport.is_closing():
+            return
+        transport.write(response.data)
+        if response.ends_connection:
+            transport.close()
+            return
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        held, self._held = self._held, b""
+        if held:
+            transport.resume_reading()
+            self.data_received(held)
+
+    def _hold_back(self, data: bytes) -> None:
+        """Keep what comes before its turn, and read no more until then (I4)."""
+        if not self._held and self.transport is not None:
+            self.transport.pause_reading()
+        self._held += data
 
     @property
     def _idle(self) -> bool:

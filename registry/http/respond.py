@@ -172,6 +172,16 @@ class WireResponse(web.StreamResponse):
         self._data = data
         self._keep_alive = keep_alive
 
+    @property
+    def data(self) -> bytes:
+        """All of it."""
+        return self._data
+
+    @property
+    def ends_connection(self) -> bool:
+        """Whether nothing follows it."""
+        return not self._keep_alive
+
     @override
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Write everything; wait while the client reads too slowly."""
