@@ -445,6 +445,7 @@ def _http_config(config: AgentConfig, node_id: str) -> HTTPConfig:
         discovery_max_stale=config.discovery_max_stale,
         filter_unprintable=not config.disable_http_unprintable_char_filter,
         kv_max_value_size=config.limits.kv_max_value_size,
+        txn_max_req_len=max(config.limits.kv_max_value_size, config.limits.txn_max_req_len),
         max_connections_per_client=config.limits.http_max_conns_per_client,
         session_ttl_min=config.session_ttl_min or MIN_SESSION_TTL,
     )

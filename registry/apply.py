@@ -9,7 +9,7 @@ import structlog
 
 from . import commands
 from .errors import RegistryError
-from .state import catalog, intentions, kv, sessions
+from .state import catalog, intentions, kv, sessions, transactions
 from .state.store import State, Transaction
 from .state.table import Topic
 
@@ -29,6 +29,7 @@ APPLY: Final[dict[type[commands.Command], Callable[[Transaction, Any], object]]]
     commands.DestroySession: sessions.destroy,
     commands.SetIntention: intentions.set_intention,
     commands.DeleteIntention: intentions.delete_intention,
+    commands.ApplyOperations: transactions.apply_operations,
 }
 """One row per command; ``tests/registry/test_apply.py`` proves that none is missing."""
 

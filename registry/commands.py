@@ -134,6 +134,48 @@ class DeleteIntention(Command, frozen=True, tag="intention-delete"):
     source: str
 
 
+class KeyOperation(msgspec.Struct, frozen=True, omit_defaults=True, tag="kv"):
+    """One step of a transaction, on a key; ``verb`` is Consul's word, known or not."""
+
+    verb: str
+    key: str = ""
+    value: bytes = b""
+    flags: int = 0
+    index: int = 0
+    session: str = ""
+
+
+class NodeOperation(msgspec.Struct, frozen=True, omit_defaults=True, tag="node"):
+    """One step of a transaction, on a node; its modify index is the one to compare with."""
+
+    verb: str
+    node: Node
+
+
+class ServiceOperation(msgspec.Struct, frozen=True, omit_defaults=True, tag="service"):
+    """One step of a transaction, on an instance; likewise."""
+
+    verb: str
+    node: str
+    service: NodeService
+
+
+class CheckOperation(msgspec.Struct, frozen=True, omit_defaults=True, tag="check"):
+    """One step of a transaction, on a check; likewise."""
+
+    verb: str
+    check: HealthCheck
+
+
+Operation: TypeAlias = KeyOperation | NodeOperation | ServiceOperation | CheckOperation
+
+
+class ApplyOperations(Command, frozen=True, tag="txn"):
+    """Carry out every step, or none if one fails. Its result is a ``shapes.Settled``."""
+
+    operations: tuple[Operation, ...]
+
+
 AnyCommand: TypeAlias = (
     RegisterEntity
     | DeregisterEntity
@@ -148,6 +190,7 @@ AnyCommand: TypeAlias = (
     | DestroySession
     | SetIntention
     | DeleteIntention
+    | ApplyOperations
 )
 
 

@@ -39,10 +39,12 @@ from .shapes import (
     CatalogService,
     NodeServiceList,
     NodeWithServices,
+    Settled,
     catalog_service,
     listed_check,
     listed_service,
 )
+from .state.operations import Reading, read, settle
 from .state.view import View
 
 Mode: TypeAlias = Literal["default", "consistent", "stale"]
@@ -165,6 +167,12 @@ class ListSessions(Question, frozen=True):
 
 class ListIntentions(Question, frozen=True):
     """All rules. Value: a list of ``ServiceIntentions``, by destination."""
+
+
+class ReadOperations(Question, frozen=True):
+    """Steps of a transaction that change nothing. Value: ``Settled``."""
+
+    operations: tuple[Reading, ...]
 
 
 class FindAddress(Question, frozen=True):
@@ -395,6 +403,10 @@ def _list_intentions(view: View, _: ListIntentions) -> list[Any]:
     return sorted(view.all(view.state.intentions), key=lambda entry: entry.name)
 
 
+def _read_operations(view: View, question: ReadOperations) -> Settled:
+    return settle(question.operations, lambda operation: read(view, operation))
+
+
 def _find_address(view: View, question: FindAddress) -> AddressOwner | None:
     wanted = ip_address(question.address)
     for node in _list_nodes(view, ListNodes()):
@@ -432,6 +444,7 @@ ASK: Final[dict[type[Question], Callable[[View, Any], object]]] = {
     NodeSessions: _node_sessions,
     ListSessions: _list_sessions,
     ListIntentions: _list_intentions,
+    ReadOperations: _read_operations,
     FindAddress: _find_address,
     Filtered: _filtered,
 }
@@ -456,6 +469,7 @@ RESULTS: Final[dict[type[Question], Any]] = {
     NodeSessions: list[Session],
     ListSessions: list[Session],
     ListIntentions: list[ServiceIntentions],
+    ReadOperations: Settled,
     FindAddress: AddressOwner | None,
 }
 """What each answer is, for who gets it from afar. All but :class:`Filtered`, which is what it

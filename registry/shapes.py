@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from .records import (
@@ -57,6 +59,20 @@ class NodeServiceList(Record, frozen=True, kw_only=True):
     services: tuple[NodeService, ...] | None
 
 
+class OperationFailed(Record, frozen=True, kw_only=True):
+    """Why one step of a transaction failed (``/v1/txn``)."""
+
+    op_index: int
+    what: str
+
+
+class Settled(Record, frozen=True, kw_only=True):
+    """What a transaction did: one item a record, under the name of its kind; or why it did not."""
+
+    results: tuple[dict[str, Any], ...] | None
+    errors: tuple[OperationFailed, ...] | None
+
+
 def catalog_service(node: Node, service: NodeService) -> CatalogService:
     """``service`` on ``node``, flattened."""
     return CatalogService(
@@ -101,6 +117,8 @@ __all__ = [
     "CheckServiceNode",
     "NodeServiceList",
     "NodeWithServices",
+    "OperationFailed",
+    "Settled",
     "catalog_service",
     "listed_check",
     "listed_service",

@@ -11,7 +11,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from lictor.raft.runtime import Listener, Runtime
 
-from . import agent, catalog, health, intentions, kv, metrics, root, session, status
+from . import agent, catalog, health, intentions, kv, metrics, root, session, status, txn
 from .counting import HTTPMetrics
 from .dispatch import Dispatcher
 from .interfaces import AgentAccess, HTTPConfig, ServerAccess
@@ -35,6 +35,7 @@ GROUPS: Final[tuple[RouteTable, ...]] = (
     status.route,
     session.route,
     intentions.route,
+    txn.route,
     metrics.route,
 )
 """Every API group; the reference documentation is read off their rows."""

@@ -165,6 +165,8 @@ class HTTPConfig(msgspec.Struct, frozen=True, kw_only=True):
     blocked_prefixes: tuple[str, ...] = ()
     filter_unprintable: bool = True
     kv_max_value_size: int = 512 * 1024
+    txn_max_req_len: int = 512 * 1024
+    """For a transaction's body."""
     max_body_size: int = 8 * 1024 * 1024
     """For every other body."""
     max_connections_per_client: int = 200

@@ -47,8 +47,8 @@ def registration(body: RegisterBody, datacenter: str) -> RegisterEntity:
     if not body.address and not body.skip_node_update:
         raise Refused("Must provide address if SkipNodeUpdate is not set")
     if body.id:
-        _check_uuid(body.id)
-    service = _service(body.service, body.node) if body.service is not None else None
+        check_uuid(body.id)
+    service = service_of(body.service, body.node) if body.service is not None else None
     checks = (*body.checks, body.check) if body.check is not None else body.checks
     return RegisterEntity(
         node=Node(
@@ -62,7 +62,7 @@ def registration(body: RegisterBody, datacenter: str) -> RegisterEntity:
             modify_index=0,
         ),
         service=service,
-        checks=tuple(_check(check, body.node) for check in checks),
+        checks=tuple(check_of(check, body.node) for check in checks),
         skip_node_update=body.skip_node_update,
     )
 
@@ -84,7 +84,8 @@ def _check_datacenter(wanted: str, datacenter: str) -> None:
         raise Refused("No path to datacenter")
 
 
-def _check_uuid(text: str) -> None:
+def check_uuid(text: str) -> None:
+    """Refuse what is no UUID, in Consul's words."""
     if len(text) != UUID_LENGTH:
         raise Refused("Bad node ID: uuid string is wrong length")
     if any(text[place] != "-" for place in UUID_HYPHENS):
@@ -95,7 +96,12 @@ def _check_uuid(text: str) -> None:
         raise Refused(message)
 
 
-def _service(body: ServiceBody, node: str) -> NodeService:
+def service_of(body: ServiceBody, node: str) -> NodeService:
+    """The instance that ``body`` describes, on ``node``.
+
+    Raises:
+        Refused: it breaks a rule.
+    """
     if body.id and not body.service:
         raise Refused("Must provide service name with ID")
     if body.address in _WILDCARDS:
@@ -155,7 +161,12 @@ def _proxy(said: ServiceDefinition) -> Proxy:
     )
 
 
-def _check(body: CheckBody, node: str) -> HealthCheck:
+def check_of(body: CheckBody, node: str) -> HealthCheck:
+    """The check that ``body`` describes, on ``node``.
+
+    Raises:
+        Refused: it breaks a rule.
+    """
     if body.node and body.node.lower() != node.lower():
         message = f'check node "{body.node}" does not match node "{node}"'
         raise Refused(message)

@@ -28,11 +28,11 @@ def register(tx: Transaction, command: RegisterEntity) -> bool:
     Raises:
         Refused: the name belongs to a living node, or a check names an unknown instance.
     """
-    node = _ensure_node(tx, command)
+    node = ensure_node(tx, command)
     if command.service is not None:
         tx.put(tx.state.services, ServiceInstance(node=node.name, service=command.service))
     for check in command.checks:
-        _ensure_check(tx, node, check)
+        ensure_check(tx, node, check)
     return True
 
 
@@ -42,13 +42,18 @@ def deregister(tx: Transaction, command: DeregisterEntity) -> bool:
     if command.service_id:
         remove_service(tx, node, command.service_id)
     elif command.check_id:
-        _remove_check(tx, node, command.check_id)
+        remove_check(tx, node, command.check_id)
     else:
-        _remove_node(tx, node)
+        remove_node(tx, node)
     return True
 
 
-def _ensure_node(tx: Transaction, command: RegisterEntity) -> Node:
+def ensure_node(tx: Transaction, command: RegisterEntity) -> Node:
+    """Put the node in place; one of the same id under another name makes way.
+
+    Raises:
+        Refused: the name belongs to a living node.
+    """
     nodes = tx.state.nodes
     wanted = command.node
     existing = nodes.rows.get(wanted.name.lower())
@@ -58,7 +63,7 @@ def _ensure_node(tx: Transaction, command: RegisterEntity) -> Node:
         _claim_name(tx, wanted, existing)
         for other in list(nodes.by("id", wanted.id)):
             if other.name.lower() != wanted.name.lower():
-                _remove_node(tx, other.name.lower())
+                remove_node(tx, other.name.lower())
     return tx.put(nodes, wanted)
 
 
@@ -81,7 +86,12 @@ def _claim_name(tx: Transaction, wanted: Node, existing: Node | None) -> None:
         raise Refused(message)
 
 
-def _ensure_check(tx: Transaction, node: Node, check: HealthCheck) -> None:
+def ensure_check(tx: Transaction, node: Node, check: HealthCheck) -> None:
+    """Put the check in place, with what it takes from its instance.
+
+    Raises:
+        Refused: it names an unknown instance.
+    """
     state = tx.state
     if check.service_id:
         row = state.services.rows.get((node.name.lower(), check.service_id))
@@ -99,21 +109,23 @@ def remove_service(tx: Transaction, node: str, service_id: str) -> None:
     """Take out an instance and its checks; ``node`` is lower-cased."""
     state = tx.state
     for check in list(state.checks.by("instance", (node, service_id))):
-        _remove_check(tx, node, check.check_id)
+        remove_check(tx, node, check.check_id)
     tx.delete(state.services, (node, service_id))
 
 
-def _remove_check(tx: Transaction, node: str, check_id: str) -> None:
+def remove_check(tx: Transaction, node: str, check_id: str) -> None:
+    """Take out a check and the sessions that rest on it; ``node`` is lower-cased."""
     if tx.delete(tx.state.checks, (node, check_id)) is not None:
         _end_sessions(tx, node, check_id)
 
 
-def _remove_node(tx: Transaction, node: str) -> None:
+def remove_node(tx: Transaction, node: str) -> None:
+    """Take out a node and everything on it; ``node`` is lower-cased."""
     state = tx.state
     for row in list(state.services.by("node", node)):
         remove_service(tx, node, row.service.id)
     for check in list(state.checks.by("node", node)):
-        _remove_check(tx, node, check.check_id)
+        remove_check(tx, node, check.check_id)
     for session in list(state.sessions.by("node", node)):
         invalidate(tx, session)
     tx.delete(state.nodes, node)

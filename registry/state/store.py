@@ -251,6 +251,7 @@ class Transaction:
         self.touched: set[Topic] = set()
         self._undo: list[tuple[Table[Any], Hashable, Any, int | None]] = []
         self._table_indexes: dict[str, int] = {}
+        self._lock_delays: dict[str, int] | None = None
 
     def put(self, table: Table[R], record: R) -> R:
         """Store ``record`` under its key, with indexes set; return what is stored.
@@ -281,6 +282,8 @@ class Transaction:
     def delay_lock(self, key: str, *, until: int) -> None:
         """Keep ``key`` from being locked until the log's time ``until`` (nanoseconds)."""
         delays = self.state.lock_delays
+        if self._lock_delays is None:
+            self._lock_delays = dict(delays)
         for past in [name for name, end in delays.items() if end <= self.time]:
             del delays[past]
         delays[key] = until
@@ -300,4 +303,7 @@ class Transaction:
         """Leave the state as it was before the transaction."""
         for table, key, old, grave in reversed(self._undo):
             table.revert(key, old, index=self._table_indexes[table.name], grave=grave)
+        if self._lock_delays is not None:
+            self.state.lock_delays = self._lock_delays
+        self._undo.clear()
         self.touched.clear()

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from acceptance import processes
+from acceptance import http_cases_txn, processes
 from acceptance.differential import OWN_NODE, Story, count, differences
-from acceptance.http_cases import STORIES
+from acceptance.http_cases import STORIES as CORE_STORIES
 from acceptance.processes import Agent, bounded
 
 pytestmark = pytest.mark.slow
+
+STORIES = [*CORE_STORIES, *http_cases_txn.STORIES]
 
 
 def running(make: Callable[..., Agent], directory: Path) -> Iterator[str]:
@@ -48,4 +50,4 @@ def test_answers_as_consul_does(story: Story, ours: str, theirs: str) -> None:
 
 
 def test_nobody_took_cases_away() -> None:
-    assert count(STORIES) >= 875
+    assert count(STORIES) >= 970
