@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 TESTS = ["test_interaction.py", "test_quorum.py", "test_membership.py", "test_log.py"]
-TESTS += ["test_core.py", "test_safety.py"]
+TESTS += ["test_core.py", "test_safety.py", "test_histories.py"]
 
 MUTANTS = {
     "a vote ignores how fresh the log is": (
@@ -126,6 +126,7 @@ MUTANTS = {
         "PendingRead(context, index, origin, self.round + 1)",
         "PendingRead(context, index, origin, self.round)",
     ),
+    "a lease never runs out": ("lease.py", "return now < self._until", "return self._until > 0"),
     "a removed leader does not hand over": (
         "leadership.py",
         "            if self.is_retiring and self._core.config.on_removal is OnRemoval.HAND_OVER:\n"
