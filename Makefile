@@ -8,6 +8,7 @@ SEED ?= 0
 
 # The folders `dns` and `cli` must never be found in place of the libraries of these names.
 export PYTHONSAFEPATH := 1
+unexport PYTHONPATH
 
 .PHONY: help demo test lint bench soak lock clean
 .DEFAULT_GOAL := help
@@ -56,6 +57,7 @@ clean:  ## Remove the environment, caches and built files
 # The stamp is newer than what it was made from, so that the second run starts at once.
 $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed (PYTHON=python3.12 make ...)")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	@echo "Setting up $(VENV), once"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
 	@touch $@

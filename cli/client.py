@@ -163,11 +163,14 @@ class Client:
             "stale": "" if self.settings.stale and method == "GET" else None,
         }
         pairs = sorted((common | dict(query or {})).items())
+        # bytes of an argument that are no UTF-8 are sent as they came
         encoded = urlencode(
-            [(name, value) for name, value in pairs if value is not None], doseq=True
+            [(name, value) for name, value in pairs if value is not None],
+            doseq=True,
+            errors="surrogateescape",
         )
         # the characters that Go leaves alone in a path
-        escaped = quote(path, safe="/$&+,:;=@-_.~")
+        escaped = quote(path, safe="/$&+,:;=@-_.~", errors="surrogateescape")
         return f"{escaped}?{encoded}" if encoded else escaped
 
 

@@ -73,7 +73,7 @@ class Endpoint:
 
     def _dial_tcp(self, timeout: float) -> socket.socket:
         try:
-            found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+            found = socket.getaddrinfo(self.host or "localhost", self.port, type=socket.SOCK_STREAM)
         except (socket.gaierror, UnicodeError) as error:
             raise DialFailed(f"dial tcp: lookup {self.host}: no such host") from error
         # IPv4 first: Go names the address it tried first, and an agent's own default is IPv4
@@ -86,7 +86,7 @@ class Endpoint:
                 connected.connect(address)
             except OSError as error:
                 connected.close()
-                host = f"[{address[0]}]" if family == socket.AF_INET6 else address[0]
+                host = f"[{address[0]}]" if family == socket.AF_INET6 else str(address[0])
                 reason = (
                     "i/o timeout"
                     if isinstance(error, TimeoutError)

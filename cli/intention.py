@@ -1,8 +1,4 @@
-"""``lictor intention``.
-
-Intentions are written by source and destination (``/v1/connect/intentions/exact``). A server from
-before Consul 1.9 takes that path for an ID; then the same is done by ID, as its own tools do.
-"""
+"""``lictor intention``."""
 
 from __future__ import annotations
 
@@ -18,10 +14,18 @@ from .command import Group
 from .errors import AgentError, Failure, Refused, Silent, saying
 from .flags import BOOL, PAIR, TEXT, flag
 from .formats import format_flag, read_file, to_json, wants_json
+from .intentions import (
+    INTENTIONS,
+    Intention,
+    all_intentions,
+    between,
+    duplicate_error,
+    find,
+    remove,
+    write,
+)
 from .settings import Http
 
-INTENTIONS: Final = "/v1/connect/intentions"
-EXACT: Final = f"{INTENTIONS}/exact"
 NONE_FOUND: Final = 2
 """The exit code of ``intention list`` when there is nothing to list, and of a failed check."""
 
@@ -41,53 +45,6 @@ intention = Group(
     $ lictor intention match db
     """,
 )
-
-
-class Intention(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
-    """One intention as the API reads and writes it."""
-
-    source_name: str = ""
-    destination_name: str = ""
-    action: str = ""
-    id: str = msgspec.field(name="ID", default="")
-    source_ns: str = msgspec.field(name="SourceNS", default="")
-    destination_ns: str = msgspec.field(name="DestinationNS", default="")
-    source_peer: str = ""
-    source_type: str = ""
-    description: str = ""
-    meta: dict[str, str] | None = None
-    precedence: int = 0
-    permissions: list[dict[str, object]] | None = None
-    created_at: str = ""
-
-    @property
-    def source(self) -> str:
-        """The source as it is typed."""
-        if self.source_peer:
-            return f"peer:{self.source_peer}/{self.source_name}"
-        return _qualified(self.source_ns, self.source_name)
-
-    @property
-    def destination(self) -> str:
-        """The destination as it is typed."""
-        return _qualified(self.destination_ns, self.destination_name)
-
-    @property
-    def decision(self) -> str:
-        """``allow``, ``deny``, or that it depends on the request."""
-        if self.permissions:
-            count = len(self.permissions)
-            return f"{count} permission{'s' if count > 1 else ''}"
-        return self.action
-
-    @property
-    def sentence(self) -> str:
-        """``web => db (allow)``."""
-        return f"{self.source} => {self.destination} ({self.decision})"
-
-
-def _qualified(namespace: str, name: str) -> str:
-    return name if namespace in {"", "default"} else f"{namespace}/{name}"
 
 
 @intention.command(
@@ -128,7 +85,7 @@ def create(
         raise Failure("Error: Must specify two arguments: source and destination")
     else:
         action = "deny" if deny else "allow"
-        wanted = [_between(*args, action=action, meta=dict(meta), description=description)]
+        wanted = [between(*args, action=action, meta=dict(meta), description=description)]
     for one in wanted:
         if replace:
             failing = (
@@ -136,13 +93,13 @@ def create(
                 f' "{one.source}" and destination "{one.destination}"'
             )
             with saying(failing):
-                existing = _find(_all(agent), one)
+                existing = find(all_intentions(agent), one)
         else:
             existing = None
         with saying(f'Error creating intention "{one.sentence}"'):
-            if not replace and (duplicate := _find(_all(agent), one)) is not None:
-                raise Refused(500, _duplicate(duplicate))
-            _write(agent, one, existing)
+            if not replace and (duplicate := find(all_intentions(agent), one)) is not None:
+                raise Refused(500, duplicate_error(duplicate))
+            write(agent, one, existing)
         if existing is None:
             click.echo(f"Created: {one.sentence}")
 
@@ -154,76 +111,10 @@ def _from_file(path: str) -> Intention:
         raise Failure(f"Error: {error}") from error
 
 
-def _between(
-    source: str, destination: str, *, action: str, meta: dict[str, str], description: str
-) -> Intention:
-    peer = ""
-    if source.startswith("peer:"):
-        peer, _, source = source.removeprefix("peer:").partition("/")
-    source_ns, source_name = _split(source, "source")
-    destination_ns, destination_name = _split(destination, "destination")
-    return Intention(
-        source_name=source_name,
-        source_ns=source_ns,
-        source_peer=peer,
-        destination_name=destination_name,
-        destination_ns=destination_ns,
-        source_type="consul",
-        action=action,
-        meta=meta or None,
-        description=description,
-    )
-
-
-def _split(target: str, end: str) -> tuple[str, str]:
-    if target.count("/") > 1:
-        raise Failure(f"Error: Invalid intention {end}: target can contain at most one '/'")
-    namespace, _, name = target.rpartition("/")
-    return namespace, name
-
-
-def _all(agent: Client) -> list[Intention]:
-    return agent.get(INTENTIONS).decode(list[Intention])
-
-
-def _find(among: list[Intention], wanted: Intention) -> Intention | None:
-    ends = (wanted.source, wanted.destination)
-    return next((one for one in among if (one.source, one.destination) == ends), None)
-
-
-def _duplicate(one: Intention) -> str:
-    source = f"{one.source_ns or 'default'}/{one.source_name}"
-    destination = f"{one.destination_ns or 'default'}/{one.destination_name}"
-    return (
-        f"duplicate intention found: {one.decision.upper()} {source} => {destination}"
-        f" (ID: {one.id}, Precedence: {one.precedence})"
-    )
-
-
-def _ends(one: Intention) -> dict[str, str]:
-    return {"source": one.source, "destination": one.destination}
-
-
-def _takes_exact_for_an_id(refused: Refused) -> bool:
-    return "UUID must be" in refused.body
-
-
-def _write(agent: Client, one: Intention, existing: Intention | None) -> None:
-    try:
-        agent.put(EXACT, _ends(one), body=one)
-    except Refused as refused:
-        if not _takes_exact_for_an_id(refused):
-            raise
-        if existing is None:
-            agent.post(INTENTIONS, body=one)
-        else:
-            agent.put(f"{INTENTIONS}/{existing.id}", body=one)
-
-
 def _look_up(agent: Client, source: str, destination: str) -> Intention:
-    wanted = _between(source, destination, action="", meta={}, description="")
+    wanted = between(source, destination, action="", meta={}, description="")
     with saying("Error"):
-        found = _find(_all(agent), wanted)
+        found = find(all_intentions(agent), wanted)
     if found is None:
         raise Failure(
             f'Error: Intention with source "{source}" and destination "{destination}" not found.'
@@ -374,17 +265,8 @@ def delete(agent: Client, args: tuple[str, ...]) -> None:
     if len(args) == 2:
         found = _look_up(agent, *args)
         with saying("Error"):
-            _delete(agent, found)
+            remove(agent, found)
     else:
         with saying("Error reading the intention"):
             agent.delete(f"{INTENTIONS}/{args[0]}")
     click.echo("Intention deleted.")
-
-
-def _delete(agent: Client, found: Intention) -> None:
-    try:
-        agent.delete(EXACT, _ends(found))
-    except Refused as refused:
-        if not _takes_exact_for_an_id(refused):
-            raise
-        agent.delete(f"{INTENTIONS}/{found.id}")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +14,7 @@ from .client import Client
 from .command import command
 from .errors import AgentError, Failure, saying
 from .flags import BOOL, DURATION, INT, TEXT, flag
+from .interrupts import Interrupts, termination_interrupts
 from .locking import Exclusion, Lock, Semaphore
 from .sessions import session
 from .settings import Http
@@ -74,7 +72,7 @@ def lock(
     telling = Telling(verbose)
     stdin = None if pass_stdin else subprocess.DEVNULL
     with (
-        _interrupted_by_termination(),
+        termination_interrupts() as interrupts,
         saying("Lock acquisition failed"),
         session(agent, label, behavior="release" if n == 1 else "delete") as identity,
     ):
@@ -87,7 +85,9 @@ def lock(
         telling.say("Attempting lock acquisition")
         _acquire(exclusion, timeout)
         try:
-            failed = not _run(exclusion, words, shell=shell, stdin=stdin, telling=telling)
+            failed = not _run(
+                exclusion, words, shell=shell, stdin=stdin, telling=telling, interrupts=interrupts
+            )
         finally:
             _give_back(exclusion, telling)
     return CHILD_FAILED if failed and child_exit_code else 0
@@ -142,26 +142,30 @@ def _run(
     shell: bool,
     stdin: int | None,
     telling: Telling,
+    interrupts: Interrupts,
 ) -> bool:
     """Run the child to its end, or to the loss of the lock; return whether it did well."""
     telling.say("Starting handler")
-    try:
-        child = Child(words, shell=shell, variables=HELD, stdin=stdin)
-    except CannotStart as error:
-        click.echo(error.message, err=True)
-        return False
     ended = threading.Event()
 
-    def guard() -> None:
+    def guard(child: Child) -> None:
         exclusion.wait_for_loss()
         if not ended.is_set():
             telling.say("Lock lost, killing child")
             child.stop()
 
-    threading.Thread(target=guard, daemon=True).start()
+    child: Child | None = None
     try:
+        with interrupts.held_back():
+            child = Child(words, shell=shell, variables=HELD, stdin=stdin)
+        threading.Thread(target=guard, args=(child,), daemon=True).start()
         fault = child.wait()
+    except CannotStart as error:
+        click.echo(error.message, err=True)
+        return False
     except KeyboardInterrupt:
+        if child is None:  # it came before there was one
+            raise
         telling.say("Shutdown triggered, killing child")
         child.stop()
         fault = child.wait()
@@ -184,20 +188,3 @@ def _give_back(exclusion: Exclusion, telling: Telling) -> None:
         click.echo(f"Lock cleanup failed: {error}", err=True)
         return
     telling.say("Cleanup succeeded" if removed else "Cleanup aborted, lock in use")
-
-
-@contextmanager
-def _interrupted_by_termination() -> Iterator[None]:
-    """Inside the block SIGTERM interrupts as the keyboard does, so that the lock is given back."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = None
-    with suppress(ValueError):  # not the main thread: signals are somebody else's
-        before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)

@@ -7,6 +7,7 @@ loop should cost no more than Python and one request.
 from __future__ import annotations
 
 import importlib.util
+import io
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -21,7 +22,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "agent": ("agent", "Run a Lictor agent"),
     "catalog": ("catalog", "List what the whole cluster has registered"),
     "config": ("config", "Write and read central configuration entries"),
-    "connect": ("connect", "Run sidecars, and look after the mesh's certificate authority"),
+    "connect": ("connect", "Look after the mesh: its certificate authority and its gateways"),
     "debug": ("debug", "Record an archive that helps to find a fault"),
     "demo": ("demo", "Start a whole cluster on this machine and show what it can do"),
     "dns": ("dns", "Explain how a DNS answer comes about"),
@@ -63,6 +64,10 @@ EXIT_UNKNOWN_COMMAND: Final = 127
 
 def main() -> None:
     """The entry point of the ``lictor`` script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # an argument that is no UTF-8 may come back in a message
+            stream.reconfigure(errors="surrogateescape")
     sys.exit(run(sys.argv[1:]))
 
 

@@ -10,6 +10,7 @@ from .client import Client
 from .command import command
 from .errors import saying
 from .flags import BOOL, TEXT, flag
+from .interrupts import until_interrupted
 from .settings import Http
 
 PIECE_BYTES: Final = 64 << 10
@@ -27,13 +28,14 @@ def monitor(agent: Client, args: tuple[str, ...], log_level: str, log_json: bool
     """
     query = {"loglevel": log_level, "logjson": "true" if log_json else None}
     with (
+        until_interrupted(),
         saying("Error starting monitor"),
         agent.open("GET", "/v1/agent/monitor", query, timeout=None) as stream,
     ):
         while piece := stream.read1(PIECE_BYTES):
             click.echo(piece, nl=False)
-    click.echo("")
-    click.echo(
-        "Remote side ended the monitor! This usually means that the\n"
-        "remote side has exited or crashed."
-    )
+        click.echo("")
+        click.echo(
+            "Remote side ended the monitor! This usually means that the\n"
+            "remote side has exited or crashed."
+        )

@@ -26,7 +26,11 @@ from .start import RunningAgent, start_agent
 
 log = structlog.get_logger("agent")
 
-STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+LEAVING: Final = 0
+"""The exit code of an agent that left its cluster, as it was asked to."""
+
+STAYING: Final = 1
+"""The exit code of an agent that stopped and means to come back, as Consul's servers do."""
 
 
 def run_agent(
@@ -53,7 +57,8 @@ def run_agent(
     except (InvalidConfig, StorageError) as error:
         click.echo(f"==> {error}", err=True)
     except OSError as error:
-        click.echo(f"==> Error starting agent: {error}", err=True)
+        reason = error if error.filename else error.strerror or error
+        click.echo(f"==> Error starting agent: {reason}", err=True)
     return 1
 
 
@@ -68,9 +73,13 @@ async def _serve(
             os._exit(1)  # a second signal means now
         stopping.set_result(code)
 
-    agent = await start_agent(config, runtime, stop=lambda: stop(0), read_config=read_config)
-    for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, stop, 1)
+    agent = await start_agent(config, runtime, stop=lambda: stop(LEAVING), read_config=read_config)
+    stays = {
+        signal.SIGINT: config.skip_leave_on_interrupt,
+        signal.SIGTERM: not config.leave_on_terminate,
+    }
+    for number, stay in stays.items():
+        loop.add_signal_handler(number, stop, STAYING if stay else LEAVING)
     reloads: set[asyncio.Task[None]] = set()
 
     def reload() -> None:
@@ -89,8 +98,11 @@ async def _serve(
         if agent.failed.done():
             log.error("server ended itself", error=str(agent.failed.result()))
             return 1
-        log.info("requesting shutdown")
-        return stopping.result()
+        code = stopping.result()
+        log.info("requesting shutdown", leaving=code == LEAVING)
+        if code == LEAVING:
+            await agent.leave()
+        return code
     finally:
         await agent.close()
         if config.pid_file:

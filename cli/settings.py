@@ -138,8 +138,9 @@ def settings_from(
     """Merge parsed connection flags with the environment (by default the process's own)."""
 
     def pick(flag: str, name: str = "") -> str:
+        # an empty flag is as good as none, so that scripts may pass on what may be unset
         given = values.get(flag)
-        if given is not None:
+        if given:
             return str(given)
         return variable(name, environment) if name else ""
 

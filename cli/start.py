@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
+import msgspec
 import structlog
 from prometheus_client import CollectorRegistry
 
@@ -20,21 +23,45 @@ from lictor.dns.server import DNSServer
 from lictor.raft.config import RaftConfig
 from lictor.raft.memory import MemoryStorage
 from lictor.raft.node import Node
-from lictor.raft.runtime import Runtime, uuid4
+from lictor.raft.runtime import Listener, Runtime, uuid4
 from lictor.raft.storage import SqliteStorage, Storage
+from lictor.raft.transport import PeerTransport
 from lictor.registry.agent.host import HostAgent
 from lictor.registry.agent.report import COMPATIBLE_VERSION
+from lictor.registry.client import RemoteServers
+from lictor.registry.cluster.cluster import Cluster
+from lictor.registry.cluster.pool import lan_pool
+from lictor.registry.cluster.tags import ServerInfo, agent_tags
 from lictor.registry.config import AgentConfig, InvalidConfig, Listen
 from lictor.registry.config.reload import reload
 from lictor.registry.http.app import HTTPServer
 from lictor.registry.http.interfaces import HTTPConfig
 from lictor.registry.machine import Machine
 from lictor.registry.reconcile import Member
+from lictor.registry.rpc.connection import Callee
+from lictor.registry.rpc.port import Gate
 from lictor.registry.server import Server
 
 log = structlog.get_logger("agent")
 
 MIN_SESSION_TTL: Final = 10.0
+
+RAFT_TICK: Final = 0.025
+"""Seconds. Elections after 0.5 to 1 s of silence, a heartbeat each 75 ms."""
+
+CONSUL_MULTIPLIER: Final = 5
+"""The ``raft_multiplier`` at which our timing is unscaled: Consul's default, for a slow machine."""
+
+
+@contextmanager
+def naming(what: str, address: Listen) -> Iterator[None]:
+    """Say in the error which listener could not be had."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno).lower() if error.errno else str(error)
+        message = f"{what} on {address.host}:{address.port}: {reason}"
+        raise OSError(error.errno, message) from error
 
 
 def open_storage(config: AgentConfig) -> Storage:
@@ -51,10 +78,13 @@ class RunningAgent:
         self,
         config: AgentConfig,
         *,
-        server: Server,
+        server: Server | RemoteServers,
         host: HostAgent,
         http: HTTPServer,
         dns: DNSServer,
+        rpc: Listener | None,
+        runtime: Runtime,
+        metrics: CollectorRegistry,
         node_id: str,
     ) -> None:
         self.config = config
@@ -65,11 +95,18 @@ class RunningAgent:
         self.dns_addresses: list[tuple[str, int]] = []
         self._http = http
         self._dns = dns
+        self._rpc = rpc
+        self._runtime = runtime
+        self._metrics = metrics
+        self._cluster: Cluster | None = None
+        self._never: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
 
     @property
     def failed(self) -> asyncio.Future[BaseException]:
         """Done when the disk failed and the server ended itself."""
-        return self.server.raft.failed
+        if isinstance(self.server, Server):
+            return self.server.raft.failed
+        return self._never
 
     async def take_over(self, read_again: AgentConfig) -> None:
         """Go on with what a configuration read again says, where that needs no restart.
@@ -87,6 +124,41 @@ class RunningAgent:
             needs_restart=",".join(reloaded.ignored),
         )
 
+    async def meet(self, stop: Callable[[], None]) -> None:
+        """Join the pool of agents. ``stop`` ends an agent that may not.
+
+        Raises:
+            InvalidConfig: the gossip key cannot be used.
+            OSError: the gossip address cannot be had.
+        """
+        server = self.server if isinstance(self.server, Server) else None
+        raft_id = server.raft.node_id if server else None
+        tags = agent_tags(self.config, node_id=self.node_id, raft_id=raft_id)
+        pool = lan_pool(
+            self.config,
+            self._runtime,
+            tags=tags,
+            events=lambda event: cluster.receive(event),
+            registry=self._metrics,
+        )
+        cluster = Cluster(
+            self.config, self._runtime, pool=pool, server=server, node_id=self.node_id
+        )
+        self._cluster = self.host.cluster = cluster
+        with naming("gossip", self.config.listeners.serf_lan):
+            await cluster.start(stop=stop)
+
+    async def leave(self) -> None:
+        """Tell the others that this agent goes, and that it is meant; then :meth:`close`."""
+        if self._cluster is not None:
+            if isinstance(self.server, Server):
+                await self.server.hand_over()
+            await self._cluster.close(leave=True)
+
+    def servers(self) -> list[ServerInfo]:
+        """The servers that are alive, as gossip has it."""
+        return self._cluster.servers() if self._cluster is not None else []
+
     async def listen(self) -> None:
         """Open every listener.
 
@@ -94,11 +166,13 @@ class RunningAgent:
             OSError: an address cannot be had.
         """
         for address in self.config.listeners.http:
-            listener = await self._http.serve(address.host, address.port)
+            with naming("HTTP", address):
+                listener = await self._http.serve(address.host, address.port)
             self.http_addresses.append(listener.address)
             log.info("http listener started", address=listener.address[0], port=listener.address[1])
         for address in self.config.listeners.dns:
-            self.dns_addresses.append(await self._dns.serve(address.host, address.port))
+            with naming("DNS", address):
+                self.dns_addresses.append(await self._dns.serve(address.host, address.port))
 
     async def close(self) -> None:
         """Stop listening, then stop. What was acknowledged is on disk."""
@@ -106,10 +180,17 @@ class RunningAgent:
             self._http.close,
             self._dns.close,
             self.host.close,
+            self._part,
             self.server.close,
         )
+        if self._rpc is not None:
+            await self._rpc.close()
         for step in steps:
             await step()
+
+    async def _part(self) -> None:
+        if self._cluster is not None:
+            await self._cluster.close()
 
 
 async def start_agent(
@@ -130,16 +211,69 @@ async def start_agent(
         OSError: a listener's address cannot be had.
         StorageError: what is on disk cannot be used.
     """
-    _refuse_unbuilt(config)
     node_id = _node_id(config, runtime)
+    if not config.server:
+        running = _assemble_client(
+            config, runtime, node_id=node_id, stop=stop, read_config=read_config
+        )
+        return await _started(running, stop)
+    gate = Gate()
+    with naming("calls between agents", config.listeners.rpc):
+        rpc = await runtime.network.serve_stream(gate, *config.listeners.rpc)
+    try:
+        running = _assemble(
+            _with_rpc_port(config, rpc.address[1]),
+            runtime,
+            gate=gate,
+            rpc=rpc,
+            node_id=node_id,
+            storage=storage(config),
+            stop=stop,
+            read_config=read_config,
+        )
+    except BaseException:
+        await rpc.close()
+        raise
+    return await _started(running, stop)
+
+
+async def _started(running: RunningAgent, stop: Callable[[], None]) -> RunningAgent:
+    try:
+        if isinstance(running.server, Server):
+            await running.server.start()
+        await running.meet(stop)
+        await running.host.begin()
+        await running.listen()
+    except BaseException:
+        await running.close()
+        raise
+    return running
+
+
+def _assemble(
+    config: AgentConfig,
+    runtime: Runtime,
+    *,
+    gate: Gate,
+    rpc: Listener,
+    node_id: str,
+    storage: Storage,
+    stop: Callable[[], None],
+    read_config: Callable[[], AgentConfig] | None,
+) -> RunningAgent:
+    """Every room, connected; nothing runs yet."""
     metrics = CollectorRegistry()
     machine = Machine()
+    transport = PeerTransport(
+        runtime, cluster=config.datacenter, address=_raft_config(config).address
+    )
     raft = Node(
         config=_raft_config(config),
         runtime=runtime,
-        storage=storage(config),
+        storage=storage,
         machine=machine,
         registry=metrics,
+        transport=transport,
     )
     member = Member(
         node_id=node_id,
@@ -149,7 +283,64 @@ async def start_agent(
         server_port=config.listeners.rpc.port,
         version=COMPATIBLE_VERSION,
     )
-    server = Server(node=raft, machine=machine, runtime=runtime, member=member)
+    server = Server(
+        node=raft,
+        machine=machine,
+        runtime=runtime,
+        member=member,
+        hold=config.performance.rpc_hold_timeout,
+    )
+    running = _faces(
+        config,
+        runtime,
+        server=server,
+        rpc=rpc,
+        node_id=node_id,
+        stop=stop,
+        read_config=read_config,
+        metrics=metrics,
+    )
+    gate.open(raft=transport.accept, calls=lambda: Callee(server.handle))
+    return running
+
+
+def _assemble_client(
+    config: AgentConfig,
+    runtime: Runtime,
+    *,
+    node_id: str,
+    stop: Callable[[], None],
+    read_config: Callable[[], AgentConfig] | None,
+) -> RunningAgent:
+    """The rooms of an agent whose servers are elsewhere; nothing runs yet."""
+    servers = RemoteServers(
+        runtime, lambda: running.servers(), hold=config.performance.rpc_hold_timeout
+    )
+    running = _faces(
+        config,
+        runtime,
+        server=servers,
+        rpc=None,
+        node_id=node_id,
+        stop=stop,
+        read_config=read_config,
+        metrics=CollectorRegistry(),
+    )
+    return running
+
+
+def _faces(
+    config: AgentConfig,
+    runtime: Runtime,
+    *,
+    server: Server | RemoteServers,
+    rpc: Listener | None,
+    node_id: str,
+    stop: Callable[[], None],
+    read_config: Callable[[], AgentConfig] | None,
+    metrics: CollectorRegistry,
+) -> RunningAgent:
+    """What every agent has, whatever stands behind ``server``: itself, HTTP and DNS."""
 
     async def reread() -> None:
         await running.take_over(read_config() if read_config else running.config)
@@ -163,7 +354,9 @@ async def start_agent(
         reread=reread,
         cpus=os.cpu_count() or 1,
     )
-    http = HTTPServer(_http_config(config, node_id), runtime=runtime, server=server, agent=host)
+    http = HTTPServer(
+        _http_config(config, node_id), runtime=runtime, server=server, agent=host, metrics=metrics
+    )
     dns = DNSServer(
         dns_options(config),
         runtime=runtime,
@@ -175,47 +368,60 @@ async def start_agent(
         alt_domain=config.alt_domain,
         recursors=config.recursors,
     )
-    running = RunningAgent(config, server=server, host=host, http=http, dns=dns, node_id=node_id)
-    try:
-        await server.start()
-        await host.begin()
-        await running.listen()
-    except BaseException:
-        await running.close()
-        raise
+    running = RunningAgent(
+        config,
+        server=server,
+        host=host,
+        http=http,
+        dns=dns,
+        rpc=rpc,
+        runtime=runtime,
+        metrics=metrics,
+        node_id=node_id,
+    )
     return running
 
 
-def _refuse_unbuilt(config: AgentConfig) -> None:
-    """Say plainly what this version has not learned, instead of half doing it."""
-    if not config.server:
-        raise InvalidConfig(
-            "This version runs single servers only: start with -server -bootstrap-expect=1, or -dev"
-        )
-    if config.bootstrap_expect > 1:
-        raise InvalidConfig(
-            "This version runs single servers only: bootstrap_expect cannot be more than 1"
-        )
+def _with_rpc_port(config: AgentConfig, port: int) -> AgentConfig:
+    """``config`` with the server port that was bound, where any free one was asked for."""
+    rpc = Listen(config.listeners.rpc.host, port)
+    return msgspec.structs.replace(
+        config, listeners=msgspec.structs.replace(config.listeners, rpc=rpc)
+    )
 
 
 def _raft_config(config: AgentConfig) -> RaftConfig:
     rpc: Listen = config.listeners.rpc
+    usual = RaftConfig()
     return RaftConfig(
-        bootstrap=True,
+        bootstrap=config.bootstrap or config.dev,
+        read_timeout=config.performance.rpc_hold_timeout,
         address=f"{config.advertise_lan}:{rpc.port}",
-        multiplier=config.performance.raft_multiplier if not config.dev else 1,
+        tick=RAFT_TICK,
+        multiplier=max(1, round(config.performance.raft_multiplier / CONSUL_MULTIPLIER)),
+        snapshot_threshold=config.raft_snapshot_threshold or usual.snapshot_threshold,
+        trailing_logs=config.raft_trailing_logs or usual.trailing_logs,
     )
 
 
 def _node_id(config: AgentConfig, runtime: Runtime) -> str:
-    """The node's UUID: as configured, as kept in the data directory, or a new one."""
+    """The node's UUID: as configured, as kept in the data directory, or a new one.
+
+    Raises:
+        InvalidConfig: what is kept is no UUID. A new one would make this another node.
+    """
     if config.dev or not config.data_dir:
         return config.node_id or uuid4(runtime.rng)
     path = Path(config.data_dir) / "node-id"
+    kept = ""
     try:
-        kept = runtime.disk.read(path).decode().strip()
+        kept = runtime.disk.read(path).decode("utf-8", "replace").strip()
+        if kept:
+            UUID(kept)
     except FileNotFoundError:
-        kept = ""
+        pass  # the first start in this directory
+    except ValueError as error:
+        raise InvalidConfig(f"{path} holds no node ID: {kept[:40]!r} is not a UUID") from error
     node_id = config.node_id or kept or uuid4(runtime.rng)
     if node_id != kept:
         runtime.disk.write_atomic(path, node_id.encode())
@@ -234,6 +440,9 @@ def _http_config(config: AgentConfig, node_id: str) -> HTTPConfig:
         default_allow=not config.acl.enabled or config.acl.default_policy != "deny",
         response_headers=config.http_config.response_headers,
         blocked_prefixes=config.http_config.block_endpoints,
+        allow_write_from=config.http_config.allow_write_http_from,
+        translate_wan_addrs=config.translate_wan_addrs,
+        discovery_max_stale=config.discovery_max_stale,
         filter_unprintable=not config.disable_http_unprintable_char_filter,
         kv_max_value_size=config.limits.kv_max_value_size,
         max_connections_per_client=config.limits.http_max_conns_per_client,

@@ -17,6 +17,7 @@ from .command import command
 from .errors import AgentError, Failure, Misuse, Refused, saying
 from .flags import BOOL, TEXT, flag, parse_bool
 from .formats import to_json
+from .interrupts import until_interrupted
 from .settings import Http
 
 POLL_TIMEOUT: Final = 360.0
@@ -129,9 +130,10 @@ def watch(agent: Client, args: tuple[str, ...], type: str, shell: bool, **given:
         _, value = watched.next()
         click.echo(to_json(value))
         return
-    while True:
-        index, value = watched.next()
-        _run(args, shell=shell, index=index, value=value)
+    with until_interrupted():
+        while True:
+            index, value = watched.next()
+            _run(args, shell=shell, index=index, value=value)
 
 
 def _parameters(given: dict[str, Any]) -> Parameters:

@@ -11,9 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from lictor.registry.answers import Answer
-from lictor.registry.queries import FindAddress, Question, ReadNode, ServiceHealth
+from lictor.registry.queries import AddressOwner, FindAddress, Question, ReadNode, ServiceHealth
 from lictor.registry.records import CheckServiceNode, Node
-from lictor.registry.shapes import CatalogService
 
 from . import zone as zones
 from .errors import BadName
@@ -210,14 +209,14 @@ class Resolver:
         self, lookup: zones.ReverseLookup, asked: Asked, context: Context, reply: Reply
     ) -> None:
         """Who has the address: a node, else a service. Answers PTR to every type."""
-        found: Node | CatalogService | None = None
+        found: AddressOwner | None = None
         if lookup.address:
             found = _ask(context, reply, FindAddress(lookup.address)).value
         target: Name | None = None
-        if isinstance(found, Node):
-            target = below(found.name, self._node_names)
+        if found is not None and found.service:
+            target = below(found.service, self._service_names)
         elif found is not None:
-            target = below(found.service_name, self._service_names)
+            target = below(found.node, self._node_names)
         if target is None:
             reply.rcode = SERVFAIL
             reply.authoritative = False

@@ -7,8 +7,7 @@ from typing import Final, Protocol
 from lictor.raft.runtime import Runtime
 from lictor.registry.answers import Answer
 from lictor.registry.errors import NoLeader
-from lictor.registry.queries import Question
-from lictor.registry.server import Mode
+from lictor.registry.queries import Mode, Question
 
 from .options import DNSOptions
 

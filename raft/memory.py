@@ -6,9 +6,9 @@ pending, as SQLite does with its write-ahead log: transactions are whole or abse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from .errors import StorageError
+from .errors import CorruptStorage, StorageError
 from .membership import Configuration
 from .messages import Entry, HardState, SnapshotHeader
 from .snapshots import Encoder
@@ -45,6 +45,29 @@ class _State:
     def compact(self, index: int) -> None:
         for gone in [each for each in self.log if each <= index]:
             del self.log[gone]
+
+
+class _Incoming:
+    """A snapshot that arrives."""
+
+    def __init__(
+        self, unkept: dict[tuple[int, int], tuple[bytes, ...]], header: SnapshotHeader
+    ) -> None:
+        self._unkept = unkept
+        self._header = header
+        self._pieces: list[bytes] = []
+
+    def write(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+
+    def finish(self) -> None:
+        header = self._header
+        if max(1, sum(map(len, self._pieces))) != header.size:
+            raise CorruptStorage(f"the snapshot at {header.index} has another size")
+        self._unkept[header.term, header.index] = tuple(self._pieces)
+
+    def abandon(self) -> None:
+        self._pieces.clear()
 
 
 Transaction = Callable[[_State], None]
@@ -142,9 +165,9 @@ class MemoryStorage:
         self._unkept[term, index] = tuple(chunks)
         return SnapshotHeader(index, term, configuration, max(1, sum(map(len, chunks))))
 
-    def receive_snapshot(self, header: SnapshotHeader, pieces: Iterable[bytes]) -> None:
-        """Write another member's snapshot; it counts only after :meth:`install_snapshot`."""
-        self._unkept[header.term, header.index] = tuple(pieces)
+    def receive_snapshot(self, header: SnapshotHeader) -> _Incoming:
+        """A place for another member's; it counts only after :meth:`install_snapshot`."""
+        return _Incoming(self._unkept, header)
 
     def keep_snapshot(self, header: SnapshotHeader, *, compact_to: int) -> None:
         """From now on start from ``header``; the log up to ``compact_to`` may go."""
@@ -176,6 +199,8 @@ class MemoryStorage:
 
     def snapshot_piece(self, header: SnapshotHeader, offset: int, size: int) -> bytes:
         """Bytes of a snapshot as they are sent; fewer than ``size`` at its end."""
+        if header.index not in self._live.snapshots:
+            raise StorageError(f"there is no snapshot at {header.index} any more")
         content = b"".join(self._live.snapshots[header.index][1])
         return content[offset : offset + size]
 

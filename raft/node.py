@@ -15,17 +15,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from typing import Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar
 
 import structlog
 from prometheus_client import CollectorRegistry
 
 from .config import RaftConfig
 from .core import Core, Ready
-from .errors import Busy, EntryTooLarge, NotLeader, OutcomeUnknown, RaftError, StorageError
+from .errors import (
+    Busy,
+    EntryTooLarge,
+    NotLeader,
+    OutcomeUnknown,
+    RaftError,
+)
+from .lease import Lease
 from .log import Log
+from .machine import StateMachine
 from .membership import ChangeSet, Configuration
 from .messages import (
     AnyMessage,
@@ -38,10 +45,12 @@ from .messages import (
     SnapshotOffer,
 )
 from .metrics import RaftMetrics
-from .progress import ProgressState
+from .peers import Transport
 from .runtime import Runtime
+from .snapshotting import Snapshotting
 from .storage import Recovered, Storage
-from .transport import Receiver
+from .storage_thread import StorageThread
+from .waiting import Appliers, Proposals, Reads
 
 T = TypeVar("T")
 log = structlog.get_logger("raft")
@@ -50,59 +59,12 @@ APPLY_AT_ONCE = 256
 """Entries handed to the state machine in one call."""
 STEP_AT_ONCE = 1_024
 """Messages stepped in one turn."""
+INBOX_LIMIT = 16 * STEP_AT_ONCE
+"""Messages that may wait to be stepped."""
 SPACE_CHECK_INTERVAL = 5.0
 """Seconds between two looks at the free space of the disk."""
-SNAPSHOT_PATIENCE = 10.0
-"""Seconds without a request after which a follower is offered its snapshot again."""
 IDLE_BEFORE_CHECKPOINT = 1.0
 """Seconds without a write after which the storage may tidy up."""
-
-
-class StateMachine(Protocol):
-    """What is replicated. Everything but the encoder and ``restore``'s input runs on the loop."""
-
-    def apply(self, entries: Sequence[tuple[int, bytes]]) -> Sequence[object]:
-        """Apply (index, command) pairs, ascending; one result each.
-
-        An Exception instance as a result is raised to that command's proposer.
-        """
-
-    def snapshot(self) -> Callable[[Callable[[bytes], None]], None]:
-        """Copy the state, cheaply; the returned encoder writes the copy from another thread."""
-
-    def restore(self, chunks: Iterable[bytes]) -> None:
-        """Replace the whole state. The chunks' borders are not those of the writes."""
-
-
-class Transport(Protocol):
-    """How messages reach the other members."""
-
-    def attach(self, receiver: Receiver) -> None:
-        """Work for ``receiver``, whose id is known now."""
-
-    def send(self, messages: Sequence[AnyMessage]) -> None:
-        """Queue ``messages``, in order per receiver. They may be lost; never raises."""
-
-    async def fetch_snapshot(self, member: int, header: SnapshotHeader) -> Sequence[bytes]:
-        """The pieces of the snapshot file that ``member`` offered.
-
-        Raises:
-            OSError: it could not be had.
-        """
-
-    async def close(self) -> None:
-        """Close every stream."""
-
-
-class _Read:
-    """A read that waits for its index."""
-
-    __slots__ = ("deadline", "future", "started")
-
-    def __init__(self, future: asyncio.Future[int], deadline: float) -> None:
-        self.future = future
-        self.deadline = deadline
-        self.started = 0.0
 
 
 class Node:
@@ -124,6 +86,8 @@ class Node:
         self._config = config
         self._clock = runtime.clock
         self._disk = runtime.disk
+        self._thread = StorageThread(storage, runtime.disk)
+        self._snapshots = Snapshotting(config, storage, self._thread, machine)
         self._rng = runtime.rng
         self._storage = storage
         self._machine = machine
@@ -137,29 +101,18 @@ class Node:
         self._closing = False
         self._inbox: deque[AnyMessage] = deque()
         self._tick_due = False
-        self._proposals: list[bytes] = []
-        self._proposers: list[asyncio.Future[object]] = []
-        self._waiting: deque[tuple[int, int, asyncio.Future[object]]] = deque()
-        self._changes: list[tuple[ChangeSet, asyncio.Future[object]]] = []
+        self._proposals: Proposals
+        self._reads: Reads
+        self._appliers: Appliers
+        self._lease = Lease(config.election_timeout * config.lease_fraction)
         self._write: asyncio.Future[None] | None = None
         self._writing: Ready | None = None
         self._write_began = 0.0
         self._unsaved: HardState | None = None
         self._applied = 0
-        self._snapshot: SnapshotHeader | None = None
-        self._snapshotting = False
-        self._fetching = False
-        self._serving: dict[int, float] = {}
         self._introduced: dict[int, str] = {}
-        self._new_reads: list[_Read] = []
-        self._reads: dict[int, list[_Read]] = {}
-        self._read_context = 0
-        self._appliers: list[tuple[int, asyncio.Future[None]]] = []
         self._leads = False
         self._listeners: list[Callable[[bool], None]] = []
-        self._rounds: deque[tuple[int, float]] = deque()
-        self._round = 0
-        self._lease_until = 0.0
         self._heard = 0.0
         self._last_write = 0.0
         self._next_space_check = 0.0
@@ -175,13 +128,15 @@ class Node:
         """
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
+        self._proposals = Proposals(self._loop)
+        self._reads = Reads(self._loop)
+        self._appliers = Appliers(self._loop)
         self.failed = self._loop.create_future()
         recovered = await self._recover()
-        self._snapshot = recovered.snapshot
         configuration = Configuration()
         if recovered.snapshot is not None:
             configuration = recovered.snapshot.configuration
-            await self._restore(recovered.snapshot)
+            await self._snapshots.restore(recovered.snapshot)
         self._core = Core(
             self._config.core(recovered.node_id),
             log=_log_of(recovered),
@@ -222,7 +177,7 @@ class Node:
         if self._driver is None:
             self._closing = True
             return
-        await self._leave_office()
+        await self.hand_over()
         self._closing = True
         self._wake.set()
         await asyncio.wait({self._driver})
@@ -233,12 +188,13 @@ class Node:
             await self._transport.close()
         if self._unsaved is not None and not self.failed.done():
             hard = self._unsaved
-            await self._on_disk(lambda: self._storage.save(hard, []))
-        await self._on_disk(self._storage.close)
+            await self._thread.run(lambda: self._storage.save(hard, []))
+        await self._thread.run(self._storage.close)
         self._give_up(OutcomeUnknown("the server is stopping"))
         self._announce(leads=False)
 
-    async def _leave_office(self) -> None:
+    async def hand_over(self) -> None:
+        """Have another voter lead, if this one does; give up after one election timeout."""
         left = asyncio.Event()
 
         def watch(gained: bool) -> None:  # noqa: FBT001 - the shape of every listener
@@ -257,8 +213,8 @@ class Node:
         Raises:
             StorageError: this member has state already.
         """
-        header = await self._on_disk(lambda: self._storage.bootstrap(configuration))
-        self._snapshot = header
+        header = await self._thread.run(lambda: self._storage.bootstrap(configuration))
+        self._snapshots.latest = header
         self._applied = header.index
         self._core = Core(
             self._config.core(self._core.id),
@@ -272,29 +228,24 @@ class Node:
 
     async def _recover(self) -> Recovered:
         new_id = self._rng.getrandbits(63) or 1
-        recovered = await self._on_disk(lambda: self._storage.open(new_node_id=new_id))
+        recovered = await self._thread.run(lambda: self._storage.open(new_node_id=new_id))
         if not self._config.bootstrap or not recovered.is_new:
             return recovered
         me = recovered.node_id
         address = ((me, self._config.address),) if self._config.address else ()
         configuration = Configuration(voters=(me,), addresses=address)
-        header = await self._on_disk(lambda: self._storage.bootstrap(configuration))
+        header = await self._thread.run(lambda: self._storage.bootstrap(configuration))
         return Recovered(me, HardState(header.term, 0, header.index), header, [])
-
-    async def _restore(self, header: SnapshotHeader) -> None:
-        if header.size:
-            chunks = await self._on_disk(lambda: list(self._storage.read_snapshot(header)))
-            self._machine.restore(chunks)
-
-    async def _on_disk(self, action: Callable[[], T]) -> T:
-        if self._storage.inline:
-            return action()
-        return await self._disk.run(action)
 
     def _spawn(self, work: asyncio._CoroutineLike[None]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)  # N3, and a snapshot that cannot be encoded is no better
 
     # -- what callers ask ----------------------------------------------------------------------
 
@@ -313,15 +264,12 @@ class Node:
             raise NotLeader(None if self._closing else self._core.leader)
         if len(data) > self._config.max_entry_bytes:
             raise EntryTooLarge(len(data), self._config.max_entry_bytes)
-        if len(self._waiting) + len(self._proposals) >= self._config.max_apply_lag:
+        if len(self._proposals) >= self._config.max_apply_lag:
             raise Busy("too many proposals are waiting")
         if self._disk_is_full:
             raise Busy("the disk is almost full")
-        future: asyncio.Future[object] = self._loop.create_future()
-        self._proposals.append(data)
-        self._proposers.append(future)
         self._wake.set()
-        return future
+        return self._proposals.add(data)
 
     def propose_change(self, changes: ChangeSet) -> asyncio.Future[object]:
         """Change the membership; the future has the configuration that was applied.
@@ -333,10 +281,8 @@ class Node:
         """
         if self._closing or self._core.leadership is None:
             raise NotLeader(None if self._closing else self._core.leader)
-        future: asyncio.Future[object] = self._loop.create_future()
-        self._changes.append((changes, future))
         self._wake.set()
-        return future
+        return self._proposals.add_change(changes)
 
     def transfer(self, to: int) -> None:
         """Hand leadership to ``to``. The lease ends before that begins.
@@ -346,25 +292,36 @@ class Node:
             ChangeRefused: ``to`` is no voter.
         """
         self._core.transfer(to)
-        self._lease_until = 0.0
-        self._rounds.clear()
+        self._lease.drop()
         self._wake.set()
 
     def step(self, messages: Iterable[AnyMessage]) -> None:
         """Take in messages from peers, in the order they came."""
+        if self._closing:
+            return
         for message in messages:
             if isinstance(message, SnapshotOffer):
                 self._consider_offer(message)
-            else:
+            elif len(self._inbox) < INBOX_LIMIT:  # beyond it they are lost, and sent again
                 self._inbox.append(message)
         self._wake.set()
 
     def unreachable(self, member: int) -> None:
         """What was sent to ``member`` last may be lost."""
         self._core.report_unreachable(member)
-        if member not in self._serving:
+        if not self._snapshots.is_asked_by(member):
             self._core.report_snapshot(member, installed=False)  # the offer may be lost, too
         self._wake.set()
+
+    def progress(self) -> dict[int, tuple[int, bool]]:
+        """Each follower's replicated index, and whether it was heard lately; empty elsewhere."""
+        leadership = self._core.leadership
+        if leadership is None:
+            return {}
+        return {
+            member: (leadership.progress[member].match, leadership.progress[member].active)
+            for member in leadership.followers
+        }
 
     def address_of(self, member: int) -> str | None:
         """``host:port`` of ``member``, if the configuration knows it."""
@@ -382,13 +339,8 @@ class Node:
         Raises:
             StorageError: there is no such snapshot any more.
         """
-        if self._snapshot is None or (header.index, header.term) != (
-            self._snapshot.index,
-            self._snapshot.term,
-        ):
-            raise StorageError(f"there is no snapshot at {header.index} any more")
-        self._serving[member] = self._clock.now()
-        return await self._on_disk(lambda: self._storage.snapshot_piece(header, offset, size))
+        now = self._clock.now()
+        return await self._snapshots.piece(member, header, offset, size, now=now)
 
     async def read_index(self) -> int:
         """An index that every write acknowledged before this call is at or below, applied here.
@@ -401,11 +353,8 @@ class Node:
         if self._leads and self._core.is_sole_voter:
             index = self._core.log.committed
         else:
-            future: asyncio.Future[int] = self._loop.create_future()
-            deadline = self._clock.now() + self._config.read_timeout
-            self._new_reads.append(_Read(future, deadline))
             self._wake.set()
-            index = await future
+            index = await self._reads.add(self._clock.now() + self._config.read_timeout)
         await self._wait_applied(index)
         return index
 
@@ -419,7 +368,7 @@ class Node:
         return (
             leadership is not None
             and leadership.transferee is None
-            and self._clock.now() < self._lease_until
+            and self._lease.holds(self._clock.now())
         )
 
     def on_leadership(self, callback: Callable[[bool], None]) -> None:
@@ -477,12 +426,12 @@ class Node:
     @property
     def snapshot_index(self) -> int:
         """The index of the newest snapshot; 0 without one."""
-        return self._snapshot.index if self._snapshot is not None else 0
+        return self._snapshots.index
 
     @property
     def snapshot_term(self) -> int:
         """The term of the newest snapshot; 0 without one."""
-        return self._snapshot.term if self._snapshot is not None else 0
+        return self._snapshots.latest.term if self._snapshots.latest is not None else 0
 
     @property
     def configuration(self) -> Configuration:
@@ -505,7 +454,7 @@ class Node:
                 if self._write is None:
                     await self._work()
                 self._send(self._core.take_messages())
-                self._answer_reads()
+                self._reads.answer(self._core.take_reads())
                 await self._wake.wait()
             if self._write is not None and not self.failed.done():
                 await self._finish_write(self._write)
@@ -588,36 +537,15 @@ class Node:
             core.tick()
             self._keep_house(now)
         self._follow_leadership()
-        if self._proposals:
-            self._propose()
-        while self._changes:
-            self._propose_change(*self._changes.pop(0))
-        if self._new_reads:
-            self._start_reads(now)
-        self._follow_rounds(now)
-
-    def _propose(self) -> None:
-        limit = self._config.max_append_entries
-        batch, self._proposals = self._proposals[:limit], self._proposals[limit:]
-        proposers, self._proposers = self._proposers[:limit], self._proposers[limit:]
-        if self._proposals:
+        appended = self._proposals.append(core, self._config.max_append_entries)
+        if appended:
+            self._metrics.proposals.inc(appended)
+        if self._proposals.is_queued:
             self._wake.set()
-        try:
-            term, index = self._core.propose(batch)
-        except RaftError as error:
-            for future in proposers:
-                _fail(future, error)
-            return
-        self._metrics.proposals.inc(len(batch))
-        self._waiting.extend([(at, term, future) for at, future in enumerate(proposers, index)])
-
-    def _propose_change(self, changes: ChangeSet, future: asyncio.Future[object]) -> None:
-        try:
-            term, index = self._core.propose_change(changes)
-        except RaftError as error:
-            _fail(future, error)
-        else:
-            self._waiting.append((index, term, future))
+        self._reads.ask(core, now)
+        leadership = core.leadership
+        if leadership is not None and leadership.transferee is None:
+            self._lease.follow(leadership.reads, now)
 
     def _send(self, messages: Sequence[AnyMessage]) -> None:
         if messages and self._transport is not None:
@@ -646,26 +574,11 @@ class Node:
         metrics.applied_index.set(self._applied)
         metrics.last_index.set(core.log.last_index)
         metrics.log_bytes.set(core.log.size_bytes)
-        for context, reads in list(self._reads.items()):
-            if now - reads[0].started > self._config.election_timeout:
-                self._new_reads.extend(self._reads.pop(context))  # asked again: it may be lost
-        self._give_up_snapshots(now)
+        self._reads.ask_again(now, after=self._config.election_timeout)
+        self._snapshots.look_after_followers(self._core, now)
         if now >= self._next_space_check:
             self._next_space_check = now + SPACE_CHECK_INTERVAL
             self._spawn(self._look_after_disk(now))
-
-    def _give_up_snapshots(self, now: float) -> None:
-        """Probe a follower again that was offered a snapshot and does not fetch it."""
-        leadership = self._core.leadership
-        if leadership is None:
-            self._serving.clear()
-            return
-        for member, progress in leadership.progress.items():
-            if progress.state is not ProgressState.SNAPSHOT:
-                self._serving.pop(member, None)
-            elif now - self._serving.setdefault(member, now) > SNAPSHOT_PATIENCE:
-                del self._serving[member]
-                leadership.snapshot_ended(member, installed=False)
 
     async def _look_after_disk(self, now: float) -> None:
         storage = self._storage
@@ -675,11 +588,7 @@ class Node:
                 storage.checkpoint()
             return storage.free_bytes()
 
-        try:
-            free = await self._on_disk(look)
-        except RaftError as error:
-            self._fail(error)
-            return
+        free = await self._thread.run(look)
         is_full = free < self._config.min_free_bytes
         if is_full and not self._disk_is_full:
             log.error("disk is almost full", free_bytes=free)
@@ -707,11 +616,9 @@ class Node:
         if self._core.leadership is None:
             if self._leads:
                 self._announce(leads=False)
-            if self._waiting:
+            if self._proposals:
                 self._give_up(OutcomeUnknown("leadership was lost"))
-            self._rounds.clear()
-            self._round = 0
-            self._lease_until = 0.0
+            self._lease.end()
 
     def _announce(self, *, leads: bool) -> None:
         if leads is self._leads:
@@ -722,60 +629,9 @@ class Node:
         for listener in list(self._listeners):
             listener(leads)
 
-    def _follow_rounds(self, now: float) -> None:
-        """Note when rounds of heartbeats leave, and what the answered ones are worth."""
-        leadership = self._core.leadership
-        if leadership is None or leadership.transferee is not None:
-            return
-        rounds = leadership.reads
-        if rounds.round > self._round:
-            self._round = rounds.round
-            self._rounds.append((rounds.round, now))
-        sent: float | None = None
-        while self._rounds and self._rounds[0][0] <= rounds.confirmed:
-            sent = self._rounds.popleft()[1]
-        if sent is not None:
-            lease = sent + self._config.election_timeout * self._config.lease_fraction
-            self._lease_until = max(self._lease_until, lease)
-
-    def _start_reads(self, now: float) -> None:
-        reads, self._new_reads = self._new_reads, []
-        waiting = []
-        for read in reads:
-            if read.future.done():
-                continue
-            if now >= read.deadline:
-                _fail(read.future, NotLeader(None))
-            else:
-                waiting.append(read)
-        if not waiting:
-            return
-        self._read_context += 1
-        with suppress(NotLeader):  # there may be a leader before their deadline
-            self._core.read_index(self._read_context)
-        for read in waiting:
-            read.started = now
-        self._reads[self._read_context] = waiting
-
-    def _answer_reads(self) -> None:
-        for state in self._core.take_reads():
-            for read in self._reads.pop(state.context, ()):
-                if not read.future.done():
-                    read.future.set_result(state.index)
-
     async def _wait_applied(self, index: int) -> None:
         if index > self._applied:
-            future: asyncio.Future[None] = self._loop.create_future()
-            self._appliers.append((index, future))
-            await future
-
-    def _wake_appliers(self) -> None:
-        due = [future for index, future in self._appliers if index <= self._applied]
-        if due:
-            self._appliers = [waiting for waiting in self._appliers if waiting[0] > self._applied]
-            for future in due:
-                if not future.done():
-                    future.set_result(None)
+            await self._appliers.wait(index)
 
     # -- applying and snapshots ------------------------------------------------------------------
 
@@ -799,106 +655,45 @@ class Node:
                 [(entry.index, entry.data) for entry in entries if entry.kind == command]
             )
         )
-        waiting = self._waiting
+        core = self._core
         for entry in entries:
             result: object = None
             if entry.kind == command:
                 result = next(results)
             elif entry.kind == EntryKind.CHANGE:
-                result = self._core.apply_change(entry)
+                result = core.apply_change(entry)
             self._applied = entry.index
-            if waiting and waiting[0][0] == entry.index:
-                _, term, future = waiting.popleft()
-                if term != entry.term:
-                    _fail(future, NotLeader(self._core.leader))
-                elif isinstance(result, Exception):
-                    _fail(future, result)
-                elif not future.done():
-                    future.set_result(result)
+            self._proposals.resolve(entry.index, entry.term, result, core.leader)
         if not self._leads and self._core.leadership and entries[-1].term == self._core.term:
             self._announce(leads=True)
-        if self._appliers:
-            self._wake_appliers()
+        self._appliers.applied(self._applied)
 
     def _maybe_snapshot(self) -> None:
-        config = self._config
-        entries = self._applied - self.snapshot_index
-        if self._snapshotting or entries == 0:
-            return
-        if (
-            entries >= config.snapshot_threshold
-            or self._core.log.size_bytes > config.snapshot_bytes
-        ):
-            self._snapshotting = True
-            index = self._applied
-            term = self._core.log.term(index)
-            assert term is not None
-            self._spawn(
-                self._take_snapshot(index, term, self._core.configuration, self._machine.snapshot())
-            )
+        if self._snapshots.is_due(self._applied, self._core.log.size_bytes):
+            # the state is copied here, before anything else is applied
+            self._spawn(self._keep(self._snapshots.take(self._core, self._applied)))
 
-    async def _take_snapshot(
-        self,
-        index: int,
-        term: int,
-        configuration: Configuration,
-        encoder: Callable[[Callable[[bytes], None]], None],
-    ) -> None:
-        storage = self._storage
-        config = self._config
-        core = self._core
-
-        def write() -> SnapshotHeader:
-            return storage.write_snapshot(index, term, configuration, encoder)
-
-        try:
-            header = write() if storage.inline else await self._disk.run_aside(write)
-            if index <= self.snapshot_index:
-                return  # a newer one was installed meanwhile
-            compact_to = core.log.trailing(
-                index, entries=config.trailing_logs, size_bytes=config.trailing_bytes
-            )
-            await self._on_disk(lambda: storage.keep_snapshot(header, compact_to=compact_to))
-        except Exception as error:  # noqa: BLE001 - N3, and an encoder that fails is no better
-            self._fail(error)
-            return
-        finally:
-            self._snapshotting = False
-        self._snapshot = core.latest_snapshot = header
-        core.log.compact(compact_to)
-        self._metrics.snapshots.labels("taken").inc()
-        log.info("took a snapshot", index=index, size_bytes=header.size)
+    async def _keep(self, write: Callable[[], Awaitable[bool]]) -> None:
+        if await write():
+            self._metrics.snapshots.labels("taken").inc()
 
     def _consider_offer(self, offer: SnapshotOffer) -> None:
-        if self._transport is not None and not self._fetching:
-            self._fetching = True
+        if self._transport is not None and not self._snapshots.is_fetching:
+            self._snapshots.is_fetching = True
             self._spawn(self._fetch(self._transport, offer))
 
     async def _fetch(self, transport: Transport, offer: SnapshotOffer) -> None:
-        """Have the bytes on disk before the core hears of the offer."""
-        header = offer.snapshot
-        try:
-            if header.index > self._core.log.committed and header.size:
-                pieces = await transport.fetch_snapshot(offer.sender, header)
-                await self._on_disk(lambda: self._storage.receive_snapshot(header, pieces))
-        except OSError as error:
-            log.warning("snapshot could not be fetched", index=header.index, error=str(error))
-            return
-        except RaftError as error:
-            self._fail(error)
-            return
-        finally:
-            self._fetching = False
-        self._inbox.append(offer)
-        self._wake.set()
+        if await self._snapshots.fetch(transport, offer, self._core.log.committed):
+            self._inbox.append(offer)
+            self._wake.set()
 
     async def _install(self, header: SnapshotHeader) -> None:
-        await self._restore(header)
-        self._snapshot = self._core.latest_snapshot = header
+        await self._snapshots.restore(header)
+        self._core.latest_snapshot = header
         self._applied = header.index
         self._metrics.snapshots.labels("installed").inc()
         log.info("installed a snapshot", index=header.index)
-        self._wake_appliers()
+        self._appliers.applied(self._applied)
 
     # -- the end -------------------------------------------------------------------------------
 
@@ -921,29 +716,10 @@ class Node:
         self._wake.set()
 
     def _give_up(self, error: RaftError) -> None:
-        for _, _, future in self._waiting:
-            _fail(future, error)
-        self._waiting.clear()
-        for future in self._proposers:
-            _fail(future, NotLeader(self._core.leader))  # never appended
-        self._proposals.clear()
-        self._proposers.clear()
-        for _, future in self._changes:
-            _fail(future, NotLeader(self._core.leader))
-        self._changes.clear()
+        self._proposals.give_up(error, self._core.leader)
         if self._closing:
-            for reads in [self._new_reads, *self._reads.values()]:
-                for read in reads:
-                    _fail(read.future, NotLeader(None))
-            self._new_reads, self._reads = [], {}
-            for _, applier in self._appliers:
-                _fail(applier, NotLeader(None))
-            self._appliers = []
-
-
-def _fail(future: asyncio.Future[T], error: BaseException) -> None:
-    if not future.done():
-        future.set_exception(error)
+            self._reads.give_up()
+            self._appliers.give_up()
 
 
 def _log_of(recovered: Recovered) -> Log:

@@ -111,28 +111,12 @@ class SnapshotFiles:
             digest = records.finish()
             stream.flush()
             os.fsync(stream.fileno())
-        self._put_in_place(partial, name)
+        _put_in_place(self._directory, partial, name)
         return SnapshotHeader(index, term, configuration, records.size, digest)
 
-    def receive(self, header: SnapshotHeader, pieces: Iterable[bytes]) -> None:
-        """Write a file that another member sent; it is verified and durable when this returns.
-
-        Raises:
-            CorruptStorage: the bytes are not those of ``header``. Nothing was kept.
-        """
-        name = file_name(header.index, header.term)
-        partial = self._directory / f"{name}.tmp"
-        with _create(partial) as stream:
-            for piece in pieces:
-                stream.write(piece)
-            stream.flush()
-            os.fsync(stream.fileno())
-        try:
-            _verify(partial, header)
-        except CorruptStorage:
-            partial.unlink()
-            raise
-        self._put_in_place(partial, name)
+    def receive(self, header: SnapshotHeader) -> IncomingFile:
+        """A place for the file that another member sends."""
+        return IncomingFile(self._directory, header)
 
     def path(self, header: SnapshotHeader) -> Path:
         """Where the snapshot of ``header`` is."""
@@ -175,13 +159,50 @@ class SnapshotFiles:
             if path.name not in names:
                 path.unlink()
 
-    def _put_in_place(self, partial: Path, name: str) -> None:
-        partial.replace(self._directory / name)
-        directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+
+class IncomingFile:
+    """A snapshot that arrives piece by piece, and is nothing until it is whole."""
+
+    def __init__(self, directory: Path, header: SnapshotHeader) -> None:
+        self._directory = directory
+        self._header = header
+        self._name = file_name(header.index, header.term)
+        self._partial = directory / f"{self._name}.tmp"
+        self._stream = _create(self._partial)
+
+    def write(self, piece: bytes) -> None:
+        """The next bytes."""
+        self._stream.write(piece)
+
+    def finish(self) -> None:
+        """Verify what came, and make it durable.
+
+        Raises:
+            CorruptStorage: the bytes are not those of the header. Nothing was kept.
+        """
+        with self._stream:
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
         try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+            _verify(self._partial, self._header)
+        except CorruptStorage:
+            self._partial.unlink()
+            raise
+        _put_in_place(self._directory, self._partial, self._name)
+
+    def abandon(self) -> None:
+        """Forget what came."""
+        self._stream.close()
+        self._partial.unlink(missing_ok=True)
+
+
+def _put_in_place(directory: Path, partial: Path, name: str) -> None:
+    partial.replace(directory / name)
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _create(path: Path) -> BinaryIO:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 from zlib import crc32
@@ -49,11 +49,28 @@ class Recovered(msgspec.Struct, frozen=True):
         return self.snapshot is None and not self.entries and self.hard.term == 0
 
 
+class IncomingSnapshot(Protocol):
+    """A snapshot that arrives from another member. Errors of the disk are ``OSError``."""
+
+    def write(self, piece: bytes) -> None:
+        """The next bytes."""
+
+    def finish(self) -> None:
+        """Verify what came, and make it durable.
+
+        Raises:
+            CorruptStorage: the bytes are not those of the header. Nothing was kept.
+        """
+
+    def abandon(self) -> None:
+        """Forget what came."""
+
+
 class Storage(Protocol):
     """What a member's memory must be. Calls block, and are made one at a time by one thread.
 
-    The first :class:`StorageError` ends the member. Only :meth:`write_snapshot` and
-    :meth:`receive_snapshot` may run beside the other calls.
+    The first :class:`StorageError` ends the member. Only :meth:`write_snapshot` and what
+    :meth:`receive_snapshot` returned may be used beside the other calls.
     """
 
     @property
@@ -78,8 +95,8 @@ class Storage(Protocol):
     ) -> SnapshotHeader:
         """Write a snapshot of our own; it counts only after :meth:`keep_snapshot`."""
 
-    def receive_snapshot(self, header: SnapshotHeader, pieces: Iterable[bytes]) -> None:
-        """Write another member's snapshot; it counts only after :meth:`install_snapshot`."""
+    def receive_snapshot(self, header: SnapshotHeader) -> IncomingSnapshot:
+        """A place for another member's; it counts only after :meth:`install_snapshot`."""
 
     def keep_snapshot(self, header: SnapshotHeader, *, compact_to: int) -> None:
         """From now on start from ``header``; the log up to ``compact_to`` may go."""
@@ -266,10 +283,10 @@ class SqliteStorage:
         except OSError as error:
             raise StorageError(f"snapshot at {index}: {error}") from error
 
-    def receive_snapshot(self, header: SnapshotHeader, pieces: Iterable[bytes]) -> None:
-        """Write another member's snapshot; it counts only after :meth:`install_snapshot`."""
+    def receive_snapshot(self, header: SnapshotHeader) -> IncomingSnapshot:
+        """A place for another member's; it counts only after :meth:`install_snapshot`."""
         try:
-            self._files.receive(header, pieces)
+            return self._files.receive(header)
         except OSError as error:
             raise StorageError(f"snapshot at {header.index}: {error}") from error
 

@@ -16,10 +16,10 @@ Invariants
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from random import Random
 from struct import Struct
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, TypeAlias
 from zlib import crc32
 
 import msgspec
@@ -28,6 +28,7 @@ from typing_extensions import override
 
 from .errors import MalformedMessage, RaftError
 from .messages import AnyMessage, Append, Heartbeat, SnapshotHeader, decode, encode
+from .peers import Receiver
 from .runtime import Clock, Listener, Network, Runtime
 
 log = structlog.get_logger("raft")
@@ -107,35 +108,6 @@ def control_frame(control: Control) -> bytes:
 
 def _frame(kind: int, payload: bytes) -> bytes:
     return _HEAD.pack(len(payload) + 2, VERSION, kind) + payload
-
-
-class Receiver(Protocol):
-    """The member that a transport works for."""
-
-    @property
-    def node_id(self) -> int:
-        """Its id."""
-
-    def step(self, messages: Iterable[AnyMessage]) -> None:
-        """Take in messages, in order."""
-
-    def unreachable(self, member: int) -> None:
-        """What was sent to ``member`` last may be lost."""
-
-    def introduce(self, member: int, address: str) -> None:
-        """``member`` says that it listens at ``address``."""
-
-    def address_of(self, member: int) -> str | None:
-        """``host:port`` of ``member``, if the configuration knows it."""
-
-    async def snapshot_piece(
-        self, member: int, header: SnapshotHeader, offset: int, size: int
-    ) -> bytes:
-        """Bytes of a snapshot that ``member`` fetches.
-
-        Raises:
-            RaftError: there is no such snapshot any more.
-        """
 
 
 class _Stream(asyncio.Protocol):
@@ -322,6 +294,10 @@ class PeerTransport:
         delay = RETRY_DELAYS[0]
         while True:
             await link.wanted.wait()
+            if self._receiver is None or self._receiver.address_of(link.peer) is None:
+                link.wanted.clear()  # until there is something new to send, and an address
+                link.waiting.clear()
+                continue
             lost = asyncio.Event()
             stream = await self._open(link.peer, lost)
             if stream is None:
@@ -469,8 +445,10 @@ class PeerTransport:
             return
         stream.send(control_frame(Piece(fetch.offset, crc32(content), content)))
 
-    async def fetch_snapshot(self, member: int, header: SnapshotHeader) -> Sequence[bytes]:
-        """The pieces of the snapshot file that ``member`` offered, pulled one by one.
+    async def fetch_snapshot(
+        self, member: int, header: SnapshotHeader, write: Callable[[bytes], Awaitable[None]]
+    ) -> None:
+        """Pull the snapshot that ``member`` offered, piece by piece, and ``write`` each.
 
         Raises:
             OSError: it could not be had.
@@ -487,7 +465,6 @@ class PeerTransport:
         stream = await self._open(member, lost, on_frames)
         if stream is None:
             raise ConnectionError(f"member {member:x} is not reached")
-        pieces: list[bytes] = []
         offset = 0
         try:
             while True:
@@ -502,8 +479,8 @@ class PeerTransport:
                 if crc32(piece.content) != piece.crc or len(piece.content) > PIECE_BYTES:
                     raise ConnectionError("the snapshot arrives damaged")
                 if not piece.content:
-                    return pieces
-                pieces.append(piece.content)
+                    return
+                await write(piece.content)
                 offset += len(piece.content)
                 if offset > header.size:
                     raise ConnectionError("the snapshot is longer than it was said to be")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -24,7 +24,17 @@ from .filter import (
     Fields,
     compile_filter,
 )
-from .records import CRITICAL, PASSING, CheckServiceNode, HealthCheck, Node, ServiceInstance
+from .records import (
+    CRITICAL,
+    PASSING,
+    CheckServiceNode,
+    HealthCheck,
+    KVEntry,
+    Node,
+    ServiceInstance,
+    ServiceIntentions,
+    Session,
+)
 from .shapes import (
     CatalogService,
     NodeServiceList,
@@ -35,12 +45,15 @@ from .shapes import (
 )
 from .state.view import View
 
+Mode: TypeAlias = Literal["default", "consistent", "stale"]
+"""How fresh an answer must be: the leader's, the leader's with its office confirmed, anybody's."""
+
 Meta = tuple[tuple[str, str], ...]
 """Node metadata that must all match, as pairs."""
 
 
-class Question(msgspec.Struct, frozen=True):
-    """What can be asked; hashable."""
+class Question(msgspec.Struct, frozen=True, tag=True):
+    """What can be asked; hashable. Its name is its tag between agents."""
 
 
 class ReadKey(Question, frozen=True):
@@ -155,9 +168,17 @@ class ListIntentions(Question, frozen=True):
 
 
 class FindAddress(Question, frozen=True):
-    """Who has an IP address. Value: ``Node``, else ``CatalogService``, else ``None``."""
+    """Who has an IP address. Value: :class:`AddressOwner` or ``None``."""
 
     address: str
+
+
+class AddressOwner(msgspec.Struct, frozen=True):
+    """A node that has an address, or a service that has it on one."""
+
+    node: str
+    service: str = ""
+    """Empty when it is the node's own."""
 
 
 class Filtered(Question, frozen=True):
@@ -374,23 +395,23 @@ def _list_intentions(view: View, _: ListIntentions) -> list[Any]:
     return sorted(view.all(view.state.intentions), key=lambda entry: entry.name)
 
 
-def _find_address(view: View, question: FindAddress) -> Node | CatalogService | None:
+def _find_address(view: View, question: FindAddress) -> AddressOwner | None:
     wanted = ip_address(question.address)
     for node in _list_nodes(view, ListNodes()):
         if _is_address(node.address, wanted):
-            return node
+            return AddressOwner(node.name)
     for row in view.all(view.state.services):
         if _is_address(row.service.address, wanted):
-            owner = view.get(view.state.nodes, row.node.lower())
-            return catalog_service(owner, row.service) if owner else None
+            return AddressOwner(row.node, row.service.name)
     return None
 
 
 def _is_address(text: str, wanted: object) -> bool:
     try:
-        return ip_address(text) == wanted
+        found = ip_address(text)
     except ValueError:
         return False
+    return wanted in {found, getattr(found, "ipv4_mapped", None)}
 
 
 ASK: Final[dict[type[Question], Callable[[View, Any], object]]] = {
@@ -415,6 +436,30 @@ ASK: Final[dict[type[Question], Callable[[View, Any], object]]] = {
     Filtered: _filtered,
 }
 """One row per question; ``tests/registry/test_queries.py`` proves that none is missing."""
+
+
+RESULTS: Final[dict[type[Question], Any]] = {
+    ReadKey: KVEntry | None,
+    ListKeys: list[KVEntry],
+    NameKeys: list[str],
+    NameServices: dict[str, list[str]],
+    ServiceInstances: list[CatalogService],
+    ServiceHealth: list[CheckServiceNode],
+    ListNodes: list[Node],
+    ReadNode: Node | None,
+    NodeServices: NodeWithServices | None,
+    ListNodeServices: NodeServiceList,
+    NodeChecks: list[HealthCheck],
+    ServiceChecks: list[HealthCheck],
+    ChecksInState: list[HealthCheck],
+    ReadSession: list[Session],
+    NodeSessions: list[Session],
+    ListSessions: list[Session],
+    ListIntentions: list[ServiceIntentions],
+    FindAddress: AddressOwner | None,
+}
+"""What each answer is, for who gets it from afar. All but :class:`Filtered`, which is what it
+filters."""
 
 
 def ask(view: View, question: Question) -> object:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
 
 from .commands import RegisterEntity
@@ -18,6 +20,8 @@ from .records import (
     NodeService,
 )
 from .state.store import State
+
+RecordT = TypeVar("RecordT", NodeService, HealthCheck)
 
 SERVER_SERVICE = "consul"
 """The service that every server is an instance of. Clients find servers by this name."""
@@ -104,3 +108,26 @@ def _serf_health(member: Member) -> HealthCheck:
         create_index=0,
         modify_index=0,
     )
+
+
+def health_of(name: str, state: State) -> HealthCheck | None:
+    """The catalogue's membership check of a node; ``None`` for nodes that outsiders registered."""
+    return state.checks.rows.get((name.lower(), SERF_HEALTH))
+
+
+def is_registered(member: Member, state: State) -> bool:
+    """Whether the catalogue already says of ``member`` what :func:`registration` would write."""
+    wanted = registration(member, state)
+    if not wanted.skip_node_update:
+        return False
+    name = member.name.lower()
+    if wanted.service is not None:
+        row = state.services.rows.get((name, wanted.service.id))
+        if row is None or _unstamped(row.service) != wanted.service:
+            return False
+    check = health_of(member.name, state)
+    return check is not None and _unstamped(check) == wanted.checks[0]
+
+
+def _unstamped(record: RecordT) -> RecordT:
+    return msgspec.structs.replace(record, create_index=0, modify_index=0)

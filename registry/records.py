@@ -84,16 +84,14 @@ class MeshGateway(Record, frozen=True, kw_only=True):
 
 
 class ExposePath(Record, frozen=True, kw_only=True):
-    """An HTTP path served without mutual TLS.
+    """An HTTP path served without mutual TLS."""
 
-    Its defaults come from factories because those are printed, as Consul does.
-    """
-
-    listener_port: int = msgspec.field(default_factory=int)
-    path: str = msgspec.field(default_factory=str)
-    local_path_port: int = msgspec.field(default_factory=int)
-    protocol: str = msgspec.field(default_factory=str)
+    listener_port: int = 0
+    path: str = ""
+    local_path_port: int = 0
+    protocol: str = ""
     parsed_from_check: bool = msgspec.field(default_factory=bool)
+    """From a factory, so that it is printed even when false."""
 
 
 class Expose(Record, frozen=True, kw_only=True):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from contextlib import suppress
+from typing import Any, Final, Protocol, cast
 
 import structlog
 
@@ -20,17 +21,37 @@ from .commands import SERVER, AnyCommand, Entry, Origin, encode
 from .errors import NoLeader, NotFound, Overloaded, RegistryError, TooLarge, Unavailable
 from .leader import SessionKeeper
 from .machine import Machine
-from .queries import Question
+from .queries import Mode, Question
 from .reconcile import Member, registration
 from .records import Session
+from .rpc.connection import Callers
+from .rpc.wire import (
+    Call,
+    Elsewhere,
+    Failed,
+    Outcome,
+    Read,
+    Reading,
+    Renew,
+    Returned,
+    Standing,
+    Status,
+    Write,
+    encoded,
+    failed,
+    question_of,
+    raised,
+    result_of,
+    returned,
+)
 
 log = structlog.get_logger("server")
 
-Mode: TypeAlias = Literal["default", "consistent", "stale"]
-"""How fresh an answer must be: the leader's, the leader's with its office confirmed, anybody's."""
-
 DEFAULT_WAIT: Final = 300.0
 MAX_WAIT: Final = 600.0
+HOLD_STEP: Final = 0.05
+"""Seconds between two looks for a leader."""
+
 RECONCILE_RETRY: Final = 1.0
 WAIT_JITTER: Final = 16
 """A blocking query may last up to one part in this many longer than asked, so that herds spread."""
@@ -74,12 +95,25 @@ class Registry(Protocol):
 class Server:
     """One server: a Raft member, the state it replicates, and the leader's duties."""
 
-    def __init__(self, *, node: Node, machine: Machine, runtime: Runtime, member: Member) -> None:
+    def __init__(
+        self,
+        *,
+        node: Node,
+        machine: Machine,
+        runtime: Runtime,
+        member: Member,
+        hold: float = 7.0,
+    ) -> None:
+        """``hold``: seconds that a request waits for a leader to be elected."""
         self._node = node
         self._machine = machine
         self._runtime = runtime
         self._member = member
         self._address = f"{member.address}:{member.server_port}"
+        self._hold = hold
+        self.founders: tuple[int, ...] = ()
+        """Raft ids of the servers, this one among them, that would begin a cluster with it."""
+        self._callers = Callers(runtime.network)
         self._last_time = 0
         self.sessions = SessionKeeper(machine, runtime.clock, self.write)
         self._duties: set[asyncio.Task[None]] = set()
@@ -95,25 +129,109 @@ class Server:
             duty.cancel()
         await asyncio.gather(*self._duties, return_exceptions=True)
         await self.sessions.step_down()
+        await self._callers.close()
         await self._node.close()
+
+    async def hand_over(self) -> None:
+        """Let another server lead, if this one does and there is another."""
+        await self._node.hand_over()
 
     # -- the Registry interface -------------------------------------------------------------------
 
     async def write(self, command: AnyCommand, origin: Origin = SERVER) -> object:
-        """See :class:`Registry`."""
+        """See :class:`Registry`. Where another server leads, it is asked to."""
+        try:
+            return await self._propose(command, origin)
+        except NotLeader:
+            return result_of(await self._ask_leader(Write(command, origin)))
+
+    async def _propose(self, command: AnyCommand, origin: Origin) -> object:
+        """Replicate ``command`` as the leader.
+
+        Raises:
+            NotLeader: this server does not lead; surely nothing was done.
+            RegistryError: refused, overloaded, or the outcome is unknown.
+        """
         now = int(self._runtime.clock.wall() * 1e9)
         self._last_time = max(self._last_time, now)  # the log's time never goes back
         entry = encode(Entry(self._last_time, origin, command))
         try:
             return await self._node.propose(entry)
-        except NotLeader as error:
-            raise NoLeader("No cluster leader") from error
         except Busy as error:
             raise Overloaded(str(error)) from error
         except EntryTooLarge as error:
             raise TooLarge(str(error)) from error
         except OutcomeUnknown as error:
             raise Unavailable(str(error)) from error
+
+    async def _ask_leader(self, call: Call) -> Returned:
+        """Have the leader carry out ``call``; wait for one to be elected, but not for ever.
+
+        Only what surely was not done is tried again: whoever asked decides about the rest.
+
+        Raises:
+            NoLeader: none was found in time.
+            RegistryError: what the leader answered.
+        """
+        clock = self._runtime.clock
+        until = clock.now() + self._hold
+        while True:
+            outcome: Outcome = Elsewhere("")
+            leader = self.leader_address
+            if self._node.is_leader:
+                outcome = await self.handle(call)
+            elif leader:
+                with suppress(OSError):  # not reached: surely not done
+                    outcome = await self._callers.call(leader, call)
+            if isinstance(outcome, Returned):
+                return outcome
+            if isinstance(outcome, Failed):
+                raise raised(outcome)
+            if clock.now() >= until:
+                raise NoLeader("No cluster leader")
+            await clock.sleep(HOLD_STEP)
+
+    async def handle(self, call: Call) -> Outcome:
+        """Carry out a call that came over RPC."""
+        try:
+            if isinstance(call, Write):
+                return returned(await self._propose(call.command, call.origin))
+            if isinstance(call, Renew):
+                return returned(self._renew(call.session))
+            if isinstance(call, Read):
+                return returned(await self._read_for(call))
+        except NotLeader:
+            return Elsewhere(self.leader_address)
+        except RegistryError as error:
+            return failed(error)
+        node = self._node
+        return returned(
+            Standing(
+                node.node_id,
+                node.configuration.members,
+                self.founders,
+                self.leader_address,
+                tuple(self.peers()),
+            )
+        )
+
+    async def _read_for(self, call: Read) -> Reading:
+        answer = await self.read(
+            question_of(call), mode=call.mode, index=call.index, wait=call.wait
+        )
+        value = encoded(answer.value)
+        return Reading(answer.index, self.known_leader, self.last_contact, value)
+
+    async def refresh(self) -> None:
+        """Bring what is known of the cluster up to date; a server is in the middle of it."""
+
+    async def standing(self, address: str) -> Standing | None:
+        """What the server at ``address`` says of itself; ``None`` when it does not answer."""
+        try:
+            outcome = await self._callers.call(address, Status())
+        except (OSError, RegistryError):
+            return None
+        return result_of(outcome, Standing) if isinstance(outcome, Returned) else None
 
     def ask(self, question: Question) -> Answer:
         """See :class:`Registry`."""
@@ -165,14 +283,20 @@ class Server:
     # -- about the cluster ------------------------------------------------------------------------
 
     async def renew_session(self, session: str) -> Session:
-        """Start a session's lease again.
+        """Start a session's lease again; the leader keeps it.
 
         Raises:
             NotFound: there is no such session.
-            NoLeader: this server does not lead.
+            NoLeader: no server leads.
         """
+        try:
+            return self._renew(session)
+        except NotLeader:
+            return cast(Session, result_of(await self._ask_leader(Renew(session)), Session))
+
+    def _renew(self, session: str) -> Session:
         if not self._node.is_leader:
-            raise NoLeader("No cluster leader")
+            raise NotLeader(self._node.leader_id)
         found = self._machine.state.sessions.rows.get(session)
         if found is None:
             message = f"Session id '{session}' not found"
@@ -198,11 +322,15 @@ class Server:
     @property
     def leader_address(self) -> str:
         """``host:port`` of the leader; empty while there is none."""
-        return self._address if self._node.is_leader else ""
+        leader = self._node.leader_id
+        if leader is None:
+            return ""
+        return self._node.address_of(leader) or (self._address if self._node.is_leader else "")
 
     def peers(self) -> list[str]:
-        """``host:port`` of every voter."""
-        return [self._address]
+        """``host:port`` of every member, voters and learners."""
+        node = self._node
+        return [node.address_of(member) or "" for member in node.configuration.members]
 
     @property
     def last_contact(self) -> float:

@@ -175,7 +175,7 @@ def test_python_blocks(page, agent, tmp_path):
             check=False,
         )
         assert done.returncode == 0, f"{titled(page)}:{first}: {done.stderr}"
-        promised = re.findall(r"^print\(.*\)  # (.*)$", block, re.MULTILINE)
+        promised = re.findall(r"^ *print\(.*\)  # (.*)$", block, re.MULTILINE)
         assert done.stdout.splitlines() == promised
 
 
@@ -220,3 +220,33 @@ def test_the_readme_shows_what_it_must_in_this_order():
 )
 def test_output_is_compared_with_room_for_what_varies(said, wanted, same):
     assert matches(said, wanted) is same
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize("file", ["docker-compose.yml", "Dockerfile"])
+def test_containers_start_an_agent_with_flags_it_has(file, path_with_lictor):
+    text = (ROOT / file).read_text()
+    flags = re.findall(r"""(?:- |")(-[a-z][a-z-]*)=""", text)
+    assert "-data-dir" in flags
+    shown = subprocess.run(
+        ["lictor", "agent", "-h"],
+        env=os.environ | {"PATH": path_with_lictor},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert [flag for flag in flags if not re.search(rf"{flag}\b", shown.stdout)] == []
+
+
+def has_compose() -> bool:
+    if shutil.which("docker") is None:
+        return False
+    asked = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
+    return asked.returncode == 0
+
+
+@pytest.mark.acceptance
+@pytest.mark.skipif(not has_compose(), reason="docker compose is not installed")
+def test_the_compose_file_is_valid():
+    subprocess.run(["docker", "compose", "config", "--quiet"], cwd=ROOT, check=True, timeout=60)

@@ -9,6 +9,7 @@ for 500.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -67,6 +68,7 @@ class Agent:
             identity.node_name,
             output_deferral=identity.check_update_interval,
             discard_output=identity.discard_check_output,
+            rng=runtime.rng,
         )
         self._persistence = Persistence(runtime.disk, data_dir) if data_dir else None
         self._runner = Runner(
@@ -288,6 +290,16 @@ class Agent:
     def _ran(self, check_id: str, verdict: Verdict) -> None:
         now = self._clock.now()
         self._apply(self.local.report(check_id, verdict.status, verdict.output, now=now))
+
+    def counts(self) -> dict[str, str]:
+        """``Stats.agent`` of ``/v1/agent/self``; monitors are script checks."""
+        kinds = Counter(check.record.type for check in self.local.checks.values())
+        return {
+            "check_monitors": str(kinds["script"]),
+            "check_ttls": str(kinds["ttl"]),
+            "checks": str(len(self.local.checks)),
+            "services": str(len(self.local.services)),
+        }
 
     # Maintenance and local health
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from heapq import heappop, heappush
+from random import Random
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -107,13 +108,21 @@ class Local:
     """The services and checks of one agent."""
 
     def __init__(
-        self, node: str, *, output_deferral: float = 300.0, discard_output: bool = False
+        self,
+        node: str,
+        *,
+        output_deferral: float = 300.0,
+        discard_output: bool = False,
+        rng: Random | None = None,
     ) -> None:
         self.node = node
         self.discard_output = discard_output
         """Whether checks show no output at all."""
         self.output_deferral = output_deferral
-        """Seconds that a change of output alone may wait; 0 publishes at once."""
+        """Seconds that a change of output alone may wait, at least half of it when there is an
+        rng to spread them; 0 publishes at once.
+        """
+        self._rng = rng
         self.services: dict[str, LocalService] = {}
         self.checks: dict[str, LocalCheck] = {}
         self._by_service: dict[str, dict[str, None]] = {}
@@ -273,7 +282,8 @@ class Local:
         if published:
             check.published, check.publish_at = check.record, None
         elif check.publish_at is None:
-            check.publish_at = now + self.output_deferral
+            spread = self._rng.uniform(0.5, 1.0) if self._rng else 1.0
+            check.publish_at = now + self.output_deferral * spread
             heappush(self._queue, (check.publish_at, before.check_id))
         return [CheckUpdated(before.check_id, published)]
 

@@ -4,56 +4,33 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Mapping
 from typing import Any, Final
 
 from lictor.raft.node import Node
 from lictor.registry.config import AgentConfig
+from lictor.registry.membership.events import Member
 
 COMPATIBLE_VERSION: Final = "1.8.7"
 """The Consul release that clients are told; see ``docs/decisions/0003``."""
 
-ALIVE: Final = 1
-"""Member status. Source: Serf: 0 none, 1 alive, 2 leaving, 3 left, 4 failed."""
+RAFT_ID: Final = "raft_id"
+"""A tag of ours; clients are not shown it."""
 
 
-def member(config: AgentConfig, *, node_id: str) -> dict[str, Any]:
-    """This agent as ``/v1/agent/members`` shows it."""
-    tags = {
-        "acls": "1" if config.acl.enabled else "0",
-        "build": f"{COMPATIBLE_VERSION}:",
-        "dc": config.datacenter,
-        "id": node_id,
-        "role": "node",
-        "segment": "",
-        "vsn": "2",
-        "vsn_max": "3",
-        "vsn_min": "2",
-    }
-    if config.server:
-        tags |= {
-            "ft_fs": "1",
-            "port": str(config.listeners.rpc.port),
-            "raft_vsn": "3",
-            "role": "consul",
-            "wan_join_port": str(config.ports.serf_wan),
-        }
-        if config.bootstrap:
-            tags["bootstrap"] = "1"
-        elif config.bootstrap_expect:
-            tags["expect"] = str(config.bootstrap_expect)
+def member(found: Member) -> dict[str, Any]:
+    """A member as ``/v1/agent/members`` shows it."""
     return {
-        "Name": config.node_name,
-        "Addr": config.advertise_lan,
-        "Port": config.listeners.serf_lan.port,
-        "Tags": dict(sorted(tags.items())),
-        "Status": ALIVE,
-        "ProtocolMin": 1,
-        "ProtocolMax": 5,
-        "ProtocolCur": 2,
-        "DelegateMin": 2,
-        "DelegateMax": 5,
-        "DelegateCur": 4,
+        "Name": found.name,
+        "Addr": found.address,
+        "Port": found.port,
+        "Tags": {name: found.tags[name] for name in sorted(found.tags) if name != RAFT_ID},
+        "Status": int(found.status),
+        "ProtocolMin": found.protocol_min,
+        "ProtocolMax": found.protocol_max,
+        "ProtocolCur": found.protocol_cur,
+        "DelegateMin": found.delegate_min,
+        "DelegateMax": found.delegate_max,
+        "DelegateCur": found.delegate_cur,
     }
 
 
@@ -122,15 +99,4 @@ def serf_stats(members: int) -> dict[str, str]:
         "members": str(members),
         "query_queue": "0",
         "query_time": "1",
-    }
-
-
-def agent_stats(checks: Mapping[str, Any], services: Mapping[str, Any]) -> dict[str, str]:
-    """The ``agent`` section: how much this agent looks after."""
-    ttls = sum(1 for check in checks.values() if check.type == "ttl")
-    return {
-        "check_monitors": str(sum(1 for c in checks.values() if c.type == "script")),
-        "check_ttls": str(ttls),
-        "checks": str(len(checks)),
-        "services": str(len(services)),
     }

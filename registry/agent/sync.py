@@ -98,7 +98,10 @@ class Sync:
 
     def request_full(self, *, within: float = 0.0) -> None:
         """Compare with the real catalogue soon, at a random time in ``within`` seconds."""
-        self._full_at = min(self._full_at, self._clock.now() + self._rng.uniform(0, within))
+        at = self._clock.now() + self._rng.uniform(0, within)
+        self._full_at = min(self._full_at, at)
+        if self._retry_at is not None:
+            self._retry_at = min(self._retry_at, at)
         self._wake.set()
 
     async def settle(self, *, within: float) -> bool:
@@ -134,21 +137,14 @@ class Sync:
             if now >= self._full_at or self.failures:
                 await self._read_catalog()
                 self._full_at = self._clock.now() + self._stretched(FULL_INTERVAL)
-            refused = False
             for command in plan(self.node, self._local, self._catalog):
-                refused |= not await self._write(command)
+                await self._write(command)
         except RegistryError as error:
-            self._fail(self._backoff())
+            self._retry_at = self._clock.now() + self._backoff()
+            self.failures += 1
             log.warning("sync failed", error=str(error), failures=self.failures)
-            return
-        if refused:
-            self._fail(self._stretched(RETRY_INTERVAL))
         else:
             self.failures, self._retry_at = 0, None
-
-    def _fail(self, wait: float) -> None:
-        self.failures += 1
-        self._retry_at = self._clock.now() + wait
 
     def _backoff(self) -> float:
         """Seconds to the next try: at first soon, since most failures are an election."""
@@ -178,8 +174,11 @@ class Sync:
             if not unsynced and (ours.record.tags or ()) != (known.tags or ()):
                 self._overridden(service_id, known.tags)
 
-    async def _write(self, command: AnyCommand) -> bool:
-        """Write one command; return whether it was taken.
+    async def _write(self, command: AnyCommand) -> None:
+        """Write one command.
+
+        One that is denied or refused counts as written until the next full sync, so that it does
+        not keep the others back; after a refusal that one comes early.
 
         Raises:
             RegistryError: nobody takes writes now.
@@ -190,11 +189,11 @@ class Sync:
             log.warning("sync denied", error=str(error), **_told(command))
         except (Refused, InvalidRequest, NotFound) as error:
             log.warning("sync refused", error=str(error), **_told(command))
-            return False
+            early = self._clock.now() + self._stretched(RETRY_INTERVAL)
+            self._full_at = min(self._full_at, early)
         else:
             log.info("synced", **_told(command))
         note(self._catalog, command)
-        return True
 
 
 class TagsOverridden(Protocol):

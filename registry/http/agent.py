@@ -8,11 +8,18 @@ from lictor.registry.agent.definitions import CheckDefinition, ServiceDefinition
 from lictor.registry.errors import Refused
 from lictor.registry.records import CRITICAL, PASSING, WARNING
 
+from .agent_answers import (
+    ENVOYS,
+    NO_HEALTH,
+    NOWHERE,
+    AgentSelf,
+    SelfConfig,
+)
 from .agent_bodies import CheckUpdate
 from .errors import Stated, bad_request
 from .filtering import agent_checks, agent_services
 from .gourl import quoted
-from .options import waiting
+from .options import refuse_namespace, waiting
 from .outcomes import Reply
 from .request import Request
 from .root import COMPATIBLE_VERSION
@@ -24,7 +31,7 @@ SEVERITY: Final = (PASSING, WARNING, CRITICAL, "maintenance")
 DONE: Final = Reply()
 """Success without a word."""
 
-route = RouteTable()
+route = RouteTable("agent")
 
 
 @route("GET", "/v1/agent/self", acl="agent:read", namespaced=False)
@@ -33,22 +40,22 @@ def read_self(request: Request) -> Reply:
     config = request.config
     members = request.agent.members()
     return Reply.of(
-        {
-            "Config": {
-                "Datacenter": config.datacenter,
-                "NodeName": config.node_name,
-                "NodeID": config.node_id,
-                "Revision": "",
-                "Server": config.server,
-                "Version": COMPATIBLE_VERSION,
-            },
-            "DebugConfig": request.agent.debug_config(),
-            "Coord": {"Vec": [0] * 8, "Error": 1.5, "Adjustment": 0, "Height": 0.00001},
-            "Member": members[0] if members else None,
-            "Stats": request.agent.stats(),
-            "Meta": config.meta,
-            "xDS": {"SupportedProxies": {"envoy": ["1.14.5", "1.13.6", "1.12.7", "1.11.2"]}},
-        }
+        AgentSelf(
+            config=SelfConfig(
+                datacenter=config.datacenter,
+                node_name=config.node_name,
+                node_id=config.node_id,
+                revision="",
+                server=config.server,
+                version=COMPATIBLE_VERSION,
+            ),
+            debug_config=request.agent.debug_config(),
+            coord=NOWHERE,
+            member=members[0] if members else None,
+            stats=request.agent.stats(),
+            meta=config.meta,
+            xds=ENVOYS,
+        )
     )
 
 
@@ -140,11 +147,12 @@ async def deregister_service(request: Request) -> Reply:
     return DONE
 
 
-@route("PUT", "/v1/agent/service/maintenance/{service}", acl="service:write")
+@route("PUT", "/v1/agent/service/maintenance/{service}", acl="service:write", namespaced=False)
 async def maintain_service(request: Request) -> Reply:
     """Begin or end a service's maintenance."""
     service = request.required("Missing service ID")
     enable = _enable(request)
+    refuse_namespace(request.query, request.headers)
     reason = request.query.get("reason")
     await request.agent.service_maintenance(service, enable=enable, reason=reason)
     return DONE
@@ -223,8 +231,7 @@ def read_health(request: Request) -> Reply:
         headers = {"X-Consul-Reason": reason}
         if _wants_text(request):
             return Reply.of(reason, status=404, headers=headers)
-        nothing = {"AggregatedStatus": CRITICAL, "Service": None, "Checks": None}
-        return Reply.of(nothing, status=404, headers=headers)
+        return Reply.of(NO_HEALTH, status=404, headers=headers)
     return _health(request, health.aggregated_status, health)
 
 

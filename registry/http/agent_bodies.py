@@ -44,7 +44,7 @@ _CHECK_ALIASES: Final = {
 }
 """The only members of a check that may be written in snake_case, in 1.8 and later versions."""
 
-_CHECK_WHOLE: Final = (
+_CHECK_HEAD: Final = (
     "struct { Interval interface {}; Timeout interface {}; TTL interface {}; "
     'DeregisterCriticalServiceAfter interface {}; Args []string "json:\\"args\\""; '
     'ScriptArgsSnake []string "json:\\"script_args\\""; '
@@ -52,19 +52,22 @@ _CHECK_WHOLE: Final = (
     '"json:\\"deregister_critical_service_after\\""; '
     'DockerContainerIDSnake string "json:\\"docker_container_id\\""; '
     'TLSSkipVerifySnake bool "json:\\"tls_skip_verify\\""; '
-    'ServiceID string "json:\\"ServiceID\\""; '
-    'ServiceIDSnake string "json:\\"service_id\\""; *structs.Alias }'
 )
+_CHECK_TAIL: Final = 'ServiceIDSnake string "json:\\"service_id\\""; *structs.Alias }'
+_NESTED_CHECK_WHOLE: Final = f'{_CHECK_HEAD}ServiceID string "json:\\"ServiceID\\""; {_CHECK_TAIL}'
 _SERVICE_WHOLE: Final = (
     'struct { EnableTagOverrideSnake bool "json:\\"enable_tag_override\\""; '
     'TaggedAddressesSnake map[string]structs.ServiceAddress "json:\\"tagged_addresses\\""; '
     "*structs.Alias }"
 )
 
-_CHECK: Final = Shape(name="", custom=True, strict=True, whole=_CHECK_WHOLE, aliases=_CHECK_ALIASES)
 
-declare(ServiceCheckDefinition, _CHECK)
-declare(CheckDefinition, _CHECK)
+def _check_shape(whole: str) -> Shape:
+    return Shape(name="", custom=True, strict=True, whole=whole, aliases=_CHECK_ALIASES)
+
+
+declare(ServiceCheckDefinition, _check_shape(_NESTED_CHECK_WHOLE))
+declare(CheckDefinition, _check_shape(_CHECK_HEAD + _CHECK_TAIL))
 declare(
     ServiceDefinition,
     Shape(

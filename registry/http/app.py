@@ -7,9 +7,12 @@ import logging
 from collections.abc import Iterable
 from typing import Final
 
+from prometheus_client.registry import CollectorRegistry
+
 from lictor.raft.runtime import Listener, Runtime
 
-from . import agent, catalog, health, intentions, kv, root, session, status
+from . import agent, catalog, health, intentions, kv, metrics, root, session, status
+from .counting import HTTPMetrics
 from .dispatch import Dispatcher
 from .interfaces import AgentAccess, HTTPConfig, ServerAccess
 from .lane import Door, Lane, LaneServer
@@ -32,6 +35,7 @@ GROUPS: Final[tuple[RouteTable, ...]] = (
     status.route,
     session.route,
     intentions.route,
+    metrics.route,
 )
 """Every API group; the reference documentation is read off their rows."""
 
@@ -47,14 +51,24 @@ class HTTPServer:
         server: ServerAccess,
         agent: AgentAccess | None = None,
         groups: Iterable[RouteTable] = GROUPS,
+        metrics: CollectorRegistry | None = None,
     ) -> None:
         self._config = config
         self._runtime = runtime
         self.lane = Lane(server.may_answer, runtime.clock) if config.answer_lane else None
         self.router = Router(groups)
         self.door = Door(runtime.clock, max_per_client=config.max_connections_per_client)
-        around = Surroundings(config=config, runtime=runtime, server=server, agent=agent)
-        self._dispatcher = Dispatcher(self.router, around, self.lane)
+        self.metrics = HTTPMetrics(
+            CollectorRegistry() if metrics is None else metrics, door=self.door, lane=self.lane
+        )
+        around = Surroundings(
+            config=config,
+            runtime=runtime,
+            server=server,
+            agent=agent,
+            metrics=self.metrics.registry,
+        )
+        self._dispatcher = Dispatcher(self.router, around, self.lane, self.metrics)
         self._listeners: list[Listener] = []
         self._connections: LaneServer | None = None
         self._watch: asyncio.Task[None] | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from lictor.registry.commands import Command
 from lictor.registry.queries import (
     ListNodes,
@@ -14,27 +16,41 @@ from lictor.registry.queries import (
 
 from . import registration
 from .bodies import DeregisterBody, RegisterBody
+from .errors import Stated, bad_request
 from .options import node_meta
 from .outcomes import Ask, Reply
 from .request import Request
 from .routes import RouteTable
 
+T = TypeVar("T")
+
 MISSING_NODE = "Missing node name"
 MISSING_SERVICE = "Missing service name"
 
-route = RouteTable(shows_consistency=True, index_on_failure=True)
+route = RouteTable("catalog", shows_consistency=True, index_on_failure=True)
 
 
 @route("PUT", "/v1/catalog/register", acl="node:write", namespaced=False)
 def register(request: Request) -> Command:
     """Put a node, and at will an instance and checks of it, into the catalogue."""
-    return registration.registration(request.decode(RegisterBody), request.config.datacenter)
+    return registration.registration(_body(request, RegisterBody), request.config.datacenter)
 
 
 @route("PUT", "/v1/catalog/deregister", acl="node:write", namespaced=False)
 def deregister(request: Request) -> Command:
     """Take a node, an instance or a check out of the catalogue."""
-    return registration.deregistration(request.decode(DeregisterBody), request.config.datacenter)
+    return registration.deregistration(_body(request, DeregisterBody), request.config.datacenter)
+
+
+def _body(request: Request, type_: type[T]) -> T:
+    """The body; one that names a namespace is told why that is refused."""
+    try:
+        return request.decode(type_)
+    except Stated as error:
+        if not str(error).endswith('unknown field "Namespace"'):
+            raise
+        message = f"{error} - Namespaces are a Consul Enterprise feature"
+        raise bad_request(message) from error
 
 
 @route("GET", "/v1/catalog/datacenters", namespaced=False)

@@ -10,11 +10,13 @@ import asyncio
 import html
 from collections import OrderedDict
 from collections.abc import Awaitable
+from ipaddress import ip_address, ip_network
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
+from msgspec import structs
 
 from lictor.registry.answers import Answer
 from lictor.registry.commands import Command
@@ -22,6 +24,7 @@ from lictor.registry.errors import RegistryError, TooLarge
 from lictor.registry.queries import FILTERS, Filtered, Question
 
 from . import options
+from .counting import HTTPMetrics
 from .errors import Stated, status_of
 from .gourl import BadEscape, clean_path, decode_path, encode_path, is_printable, parse_query
 from .lane import Connection, Lane
@@ -31,6 +34,7 @@ from .respond import (
     Dates,
     Wire,
     WireResponse,
+    Zipper,
     accepts_gzip,
     canonical,
     index_headers,
@@ -46,22 +50,31 @@ log = structlog.get_logger("http")
 MAX_CACHED: Final = 1000
 """Questions that are remembered as asked with ``?cached``."""
 
+READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
 _DOCS: Final = "https://www.consul.io/docs/agent/options.html"
 
 
 class Dispatcher:
     """Answers every request of one HTTP server."""
 
-    def __init__(self, router: Router, around: Surroundings, lane: Lane | None) -> None:
+    def __init__(
+        self, router: Router, around: Surroundings, lane: Lane | None, metrics: HTTPMetrics
+    ) -> None:
         self._router = router
         self._around = around
         self._lane = lane
+        self._metrics = metrics
         self._dates = Dates()
+        self._zipper = Zipper()
         self._cached: OrderedDict[Question, None] = OrderedDict()
         self._writes: set[asyncio.Task[Any]] = set()
         self._extra = {
             canonical(name): value for name, value in around.config.response_headers.items()
         }
+        if around.config.translate_wan_addrs:
+            self._extra["X-Consul-Translate-Addresses"] = "true"
+        self._writers = tuple(ip_network(net) for net in around.config.allow_write_from)
 
     async def __call__(self, request: web.BaseRequest) -> WireResponse:
         """The response to ``request``."""
@@ -107,6 +120,8 @@ class Dispatcher:
         if any(path.startswith(prefix) for prefix in config.blocked_prefixes):
             blocked = Reply(403, b"Endpoint is blocked by agent configuration")
             return self._finish(request, self._wire(request, blocked))
+        if request.method not in READING and not self._may_write(request.remote or ""):
+            return self._finish(request, self._wire(request, Reply(403, b"Access is restricted")))
         try:
             query = parse_query(raw_query)
         except BadEscape:
@@ -134,10 +149,21 @@ class Dispatcher:
         except Exception:
             log.exception("request failed", method=request.method, path=path)
             reply, answer = Reply(500, b"internal error"), None
+        self._metrics.answers[route.group.name, f"{reply.status // 100}xx"] += 1
         wire = self._wire(request, reply, pretty=pretty)
         if answer is not None and parsed is not None and parsed.read_options.plain:
             self._keep(request, answer, wire)
         return self._finish(request, wire)
+
+    def _may_write(self, remote: str) -> bool:
+        """Whether the peer's address is among those that may change something."""
+        if not self._writers:
+            return True
+        try:
+            address = ip_address(remote)
+        except ValueError:
+            return False
+        return any(address in network for network in self._writers)
 
     # -- outcomes ---------------------------------------------------------------------------------
 
@@ -163,11 +189,15 @@ class Dispatcher:
     async def _ask(self, route: Route, request: Request, ask: Ask) -> tuple[Reply, Answer]:
         server = self._around.server
         read = request.read_options
+        if route.group.shows_consistency and self._around.config.discovery_max_stale:
+            read = options.discovery(read, request.query, self._around.config.discovery_max_stale)
         options.check_datacenter(request.query, self._around.config.datacenter)
         question = ask.question
         expression = request.query.get("filter")
         if expression and type(question) in FILTERS:
             question = Filtered(question, expression)
+        if read.max_stale and server.last_contact > read.max_stale:
+            read = structs.replace(read, mode="default")  # too stale: the leader is to answer
         if read.plain and read.mode == "default" and server.may_answer():
             answer = server.ask(question)
         else:
@@ -195,7 +225,9 @@ class Dispatcher:
 
     async def _propose(self, request: Request, propose: Propose) -> Reply:
         server = self._around.server
-        result = await self._shielded(server.write(propose.command, request.origin))
+        change = server.write(propose.command, request.origin)
+        # a leader proposes at once, and then the command is carried through whoever still waits
+        result = await (change if server.may_answer() else self._shielded(change))
         return propose.present(result) if propose.present else Reply.of(result)
 
     async def _shielded(self, change: Awaitable[T]) -> T:
@@ -225,13 +257,16 @@ class Dispatcher:
             raise TooLarge(message)
         if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        content = request.content
+        if content.is_eof() and length is not None:
+            return content.read_nowait()  # it came with the head
         connection = request.protocol
         assert isinstance(connection, Connection)
         connection.body_since = self._around.runtime.clock.now()
         parts: list[bytes] = []
         size = 0
         try:
-            async for part in request.content.iter_any():
+            async for part in content.iter_any():
                 size += len(part)
                 if size > config.max_body_size:
                     message = f"Request body too large, max size: {config.max_body_size} bytes."
@@ -246,13 +281,14 @@ class Dispatcher:
     def _wire(
         self, request: web.BaseRequest, reply: Reply, *, routed: bool = True, pretty: bool = False
     ) -> Wire:
+        accepted = request.headers.get("Accept-Encoding", "")
         return to_wire(
             reply,
             extra=self._extra,
             routed=routed,
             pretty=pretty,
-            gzipped=accepts_gzip(request.headers.get("Accept-Encoding", "")),
-            close=not request.keep_alive,
+            zipper=self._zipper if accepts_gzip(accepted) else None,
+            connection=_connection(request),
             without_body=request.method == "HEAD",
         )
 
@@ -267,6 +303,13 @@ class Dispatcher:
             return
         if self._around.server.may_answer():
             self._lane.record(connection.head, answer, wire)
+
+
+def _connection(request: web.BaseRequest) -> str:
+    """The ``Connection`` header, where the version's default is not what happens."""
+    if not request.keep_alive:
+        return "close"
+    return "keep-alive" if request.version < HttpVersion11 else ""
 
 
 async def _coroutine(change: Awaitable[T]) -> T:

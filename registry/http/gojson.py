@@ -40,7 +40,6 @@ LOCK_DELAY_SECONDS_BELOW: Final = 1000
 
 _INT: Final = (-(2**63), 2**63 - 1)
 _UINT: Final = (0, 2**64 - 1)
-_NAMESPACE: Final = " - Namespaces are a Consul Enterprise feature"
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -322,16 +321,16 @@ class _StructReader:
         aliased: dict[str, Any] = {}
         for key, part in value.members:
             name = key.lower()
-            member, target = self._members.get(name), found
+            member, target, spelling = self._members.get(name), found, ""
             if member is None:
-                member, target = self._aliases.get(name), aliased
+                member, target, spelling = self._aliases.get(name), aliased, name
             if member is None:
                 if strict:
                     raise InvalidJson(_unknown(key))
                 continue
             where = _Where(
                 struct=outer.struct if frozen else shape.name,
-                path=outer.path if frozen else (*outer.path, member.name),
+                path=outer.path if frozen else (*outer.path, spelling or member.name),
                 frozen=frozen,
                 strict=strict,
                 go_type=shape.member_types.get(member.field, ""),
@@ -377,5 +376,4 @@ def _zero_of(field: msgspec.structs.FieldInfo, hint: Any) -> Callable[[], Any]:
 
 def _unknown(key: str) -> str:
     quoted = key.replace("\\", "\\\\").replace('"', '\\"')
-    suffix = _NAMESPACE if key == "Namespace" else ""
-    return f'json: unknown field "{quoted}"{suffix}'
+    return f'json: unknown field "{quoted}"'

@@ -19,7 +19,7 @@ from .routes import RouteTable
 
 MISSING_SERVICE = "Missing service name"
 
-route = RouteTable(shows_consistency=True, index_on_failure=True)
+route = RouteTable("health", shows_consistency=True, index_on_failure=True)
 
 
 @route("GET", "/v1/health/node/{node}", acl="node:read", blocking=True)

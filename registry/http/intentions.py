@@ -27,7 +27,7 @@ ACTIONS: Final = frozenset({"allow", "deny"})
 CONSUL: Final = "consul"
 PATH: Final = "/v1/connect/intentions"
 
-route = RouteTable(index_on_failure=True)
+route = RouteTable("intentions", index_on_failure=True)
 
 
 class IntentionBody(Record, frozen=True, kw_only=True):

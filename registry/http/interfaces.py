@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import msgspec
 
 from lictor.registry.answers import Answer
 from lictor.registry.commands import SERVER, AnyCommand, Origin
-from lictor.registry.queries import Question
+from lictor.registry.queries import Mode, Question
 from lictor.registry.records import HealthCheck, Session
-
-Mode: TypeAlias = Literal["default", "consistent", "stale"]
 
 
 class ServerAccess(Protocol):
@@ -69,6 +67,9 @@ class ServerAccess(Protocol):
 
     def peers(self) -> list[str]:
         """``host:port`` of every voter."""
+
+    async def refresh(self) -> None:
+        """Bring ``leader_address`` and ``peers`` up to date, where they come from afar."""
 
 
 class AgentAccess(Protocol):
@@ -155,6 +156,12 @@ class HTTPConfig(msgspec.Struct, frozen=True, kw_only=True):
     default_allow: bool = True
     """What happens where no intention matches."""
     response_headers: Mapping[str, str] = {}
+    allow_write_from: tuple[str, ...] = ()
+    """Networks (CIDR) whose clients may change something; empty for all."""
+    translate_wan_addrs: bool = False
+    """Tell clients that addresses of other data centres are translated."""
+    discovery_max_stale: float = 0.0
+    """Above 0, catalogue and health reads may be this stale unless they say otherwise."""
     blocked_prefixes: tuple[str, ...] = ()
     filter_unprintable: bool = True
     kv_max_value_size: int = 512 * 1024

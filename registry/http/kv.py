@@ -33,7 +33,7 @@ MISSING_KEY: Final = "Missing key name"
 RAW_HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"}
 """So that a browser never runs what somebody stored."""
 
-route = RouteTable()
+route = RouteTable("kv")
 
 
 @route("GET", "/v1/kv/{key}", acl="key:read", blocking=True, namespaced=False)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable
 from http import HTTPStatus
@@ -23,16 +22,12 @@ from typing import Any, Final, Protocol, cast
 import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
+from typing_extensions import override
 
 from lictor.raft.runtime import Clock
 from lictor.registry.answers import Answer
 
 from .respond import Dates, Wire, WireResponse
-
-if sys.version_info >= (3, 12):
-    from typing import override
-else:
-    from typing_extensions import override  # comes with aiohttp there
 
 log = structlog.get_logger("http")
 
@@ -82,6 +77,11 @@ class Lane:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of heads and answers kept."""
+        return self._bytes
 
     def find(self, head: bytes) -> bytes | None:
         """The whole response to ``head``, if it is known and still true."""

@@ -100,6 +100,13 @@ def _consistency(query: Query) -> tuple[Mode, float]:
     return "consistent", max_stale
 
 
+def discovery(read: ReadOptions, query: Query, max_stale: float) -> ReadOptions:
+    """``read`` as an agent that prefers stale discovery takes it."""
+    if query.any("stale", "consistent", "leader", "cached", "max_stale"):
+        return read
+    return msgspec.structs.replace(read, mode="stale", max_stale=max_stale)
+
+
 def _check_cache_control(header: str) -> None:
     """Refuse a ``Cache-Control`` whose numbers cannot be read; directives end with commas."""
     for part in header.lower().split(","):

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from lictor.raft.runtime import Runtime, uuid4
+from prometheus_client.registry import CollectorRegistry
+
+from lictor.raft.runtime import Runtime
 from lictor.registry.commands import Origin
 from lictor.registry.durations import InvalidDuration
 
@@ -32,6 +34,8 @@ class Surroundings:
     runtime: Runtime
     server: ServerAccess
     agent: AgentAccess | None
+    metrics: CollectorRegistry
+    """Everything that this process counts."""
 
 
 class Request:
@@ -92,7 +96,8 @@ class Request:
     @cached_property
     def origin(self) -> Origin:
         """On whose behalf a change is made; part of the log."""
-        return Origin(address=self.remote, request_id=uuid4(self.around.runtime.rng))
+        request_id = f"{self.around.runtime.rng.getrandbits(64):016x}"
+        return Origin(address=self.remote, request_id=request_id)
 
     @cached_property
     def token(self) -> str:

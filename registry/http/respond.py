@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gzip
-import sys
+import re
+from collections import OrderedDict
 from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
@@ -12,16 +13,14 @@ from typing import Final
 import msgspec
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
+from typing_extensions import override
 
 from .outcomes import JSON, TEXT, Reply
 
-if sys.version_info >= (3, 12):
-    from typing import override
-else:
-    from typing_extensions import override  # comes with aiohttp there
-
 GZIP_LEVEL: Final = 1
 """Fast: answers are small, and mostly served again from the kept bytes."""
+
+_NO_QUALITY: Final = re.compile(r"\s*q\s*=\s*0(\.0*)?\s*")
 
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus} | {
     413: "Request Entity Too Large"
@@ -70,9 +69,30 @@ def accepts_gzip(header: str) -> bool:
     for part in header.split(","):
         name, _, parameters = part.partition(";")
         if name.strip().lower() == "gzip":
-            quality = parameters.replace(" ", "").partition("q=")[2]
-            return quality.rstrip("0") not in {"0.", "0"} if quality else True
+            return not _NO_QUALITY.fullmatch(parameters)
     return False
+
+
+class Zipper:
+    """Compresses bodies; the last ones are kept, for whoever waits for the same answer."""
+
+    def __init__(self, *, max_bytes: int = 16 * 1024 * 1024) -> None:
+        self._zipped: OrderedDict[bytes, bytes] = OrderedDict()
+        self._bytes = 0
+        self._max_bytes = max_bytes
+
+    def zipped(self, body: bytes) -> bytes:
+        """``body`` in gzip."""
+        known = self._zipped.get(body)
+        if known is not None:
+            return known
+        zipped = gzip.compress(body, GZIP_LEVEL, mtime=0)
+        self._zipped[body] = zipped
+        self._bytes += len(body) + len(zipped)
+        while self._bytes > self._max_bytes:
+            old, its = self._zipped.popitem(last=False)
+            self._bytes -= len(old) + len(its)
+        return zipped
 
 
 class Wire:
@@ -98,14 +118,15 @@ def to_wire(
     extra: Mapping[str, str],
     routed: bool,
     pretty: bool,
-    gzipped: bool,
-    close: bool,
+    zipper: Zipper | None,
+    connection: str,
     without_body: bool = False,
 ) -> Wire:
     """``reply`` as bytes.
 
     ``extra`` are headers beside the reply's own. ``routed`` tells whether a row answered: such
-    answers vary by encoding and may be ``gzipped``. ``without_body`` sends the head alone.
+    answers vary by encoding and are compressed by ``zipper``, if there is one. ``connection`` is
+    the header of that name, if there is to be one. ``without_body`` sends the head alone.
     """
     body = reply.body
     if pretty and reply.content_type == JSON:
@@ -118,16 +139,18 @@ def to_wire(
         headers["Content-Type"] = reply.content_type
     elif body:
         guessed = TEXT
-    if routed and gzipped and body:
-        body = gzip.compress(body, GZIP_LEVEL, mtime=0)
+    if routed and zipper is not None and body:
+        body = zipper.zipped(body)
+        if guessed:  # who compresses must guess before Go's server does
+            headers["Content-Type"], guessed = guessed, ""
         headers["Content-Encoding"] = "gzip"
     lines = [f"HTTP/1.1 {reply.status} {_REASONS.get(reply.status, 'Unknown')}\r\n"]
     lines += [f"{name}: {_one_line(value)}\r\n" for name, value in sorted(headers.items())]
     tail = [f"Content-Length: {len(body)}\r\n"]
     if guessed:
         tail.append(f"Content-Type: {guessed}\r\n")
-    if close:
-        tail.append("Connection: close\r\n")
+    if connection:
+        tail.append(f"Connection: {connection}\r\n")
     tail.append("\r\n")
     return Wire(
         "".join(lines).encode("utf-8", "surrogateescape"),

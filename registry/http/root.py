@@ -12,7 +12,7 @@ from .routes import RouteTable
 COMPATIBLE_VERSION: Final = "1.8.7"
 """The Consul whose answers these are; clients decide by it what they may ask."""
 
-route = RouteTable()
+route = RouteTable("lictor")
 
 
 def own_version() -> str:

@@ -52,7 +52,15 @@ class Route:
 class RouteTable:
     """Rows of one API group; call it to add one."""
 
-    def __init__(self, *, shows_consistency: bool = False, index_on_failure: bool = False) -> None:
+    def __init__(
+        self,
+        name: str = "other",
+        *,
+        shows_consistency: bool = False,
+        index_on_failure: bool = False,
+    ) -> None:
+        self.name = name
+        """The group's name in metrics."""
         self.rows: list[Route] = []
         self.shows_consistency = shows_consistency
         """Whether reads say how consistent they were."""

@@ -30,7 +30,7 @@ TTL_MAX: Final = 86_400.0
 
 DEFAULT_LOCK_DELAY: Final = LockDelay(15 * durations.NANOSECONDS)
 
-route = RouteTable(index_on_failure=True)
+route = RouteTable("session", index_on_failure=True)
 
 
 class ServiceCheckBody(Record, frozen=True, kw_only=True):

@@ -8,13 +8,14 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .errors import KeyringError, MalformedMessage
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_SIZES: Final = (16, 24, 32)
 """Bytes of a key: AES-128, AES-192 or AES-256."""
@@ -110,6 +111,8 @@ class Keyring:
             return
         if len(self._ciphers) >= MAX_KEYS:
             raise KeyringError(f"keyring is full: it holds {MAX_KEYS} keys")
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # 7 MB for who needs it
+
         self._ciphers[key] = AESGCM(key)
         self.version += 1
 
@@ -152,6 +155,8 @@ class Keyring:
             raise MalformedMessage("wrong encryption version")
         if len(content) < OVERHEAD + (BLOCK_SIZE if content[0] == 0 else 0):
             raise MalformedMessage("too short to decrypt")
+        from cryptography.exceptions import InvalidTag
+
         nonce, sealed = content[1 : 1 + NONCE_SIZE], content[1 + NONCE_SIZE :]
         for cipher in self._ciphers.values():
             try:

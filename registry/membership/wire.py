@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Annotated, Any, Final, TypeVar
 
-import msgpack  # type: ignore[import-untyped]  # it has no stubs
+import msgpack
 import msgspec
 
 from .errors import MalformedMessage

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
+import msgpack
 import msgspec
 
 from lictor.registry.records import (
@@ -29,8 +30,14 @@ from .table import Table, Topic
 R = TypeVar("R")
 
 SNAPSHOT_FORMAT: Final = 1
-SNAPSHOT_CHUNK: Final = 512
-"""Records in one chunk of a snapshot."""
+BATCH_RECORDS: Final = 512
+"""Records in one message of a snapshot."""
+
+BATCH_BYTES: Final = 1024 * 1024
+"""Bytes of values in one message of a snapshot, about."""
+
+MAX_MESSAGE: Final = 1 << 30
+"""Bytes that one chunk's message may have: more than its records can be at their largest."""
 
 
 def _plain(record: Any, create_index: int, modify_index: int) -> Any:
@@ -143,15 +150,15 @@ class State:
             for name, rows, (last, floor, graves, changed) in copies:
                 memory = [last, floor, list(graves.items()), list(changed.items())]
                 write(encode(["table", name, memory]))
-                for start in range(0, len(rows), SNAPSHOT_CHUNK):
-                    write(encode(["rows", name, rows[start : start + SNAPSHOT_CHUNK]]))
+                for batch in _batches(rows):
+                    write(encode(["rows", name, batch]))
             write(encode(["end"]))
 
         return write_to
 
     @classmethod
     def restored(cls, chunks: Iterable[bytes]) -> State:
-        """The state that an encoder of :meth:`snapshot` wrote as ``chunks``.
+        """The state that an encoder of :meth:`snapshot` wrote, cut into any ``chunks``.
 
         Raises:
             ValueError: the chunks are not a whole snapshot of a format this version reads.
@@ -190,10 +197,27 @@ class State:
         return state
 
 
+def _batches(rows: list[Any]) -> Iterator[list[Any]]:
+    """``rows`` in lists that are neither long nor large."""
+    batch: list[Any] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += len(getattr(row, "value", None) or b"")
+        if len(batch) >= BATCH_RECORDS or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
 def _chunk_parts(chunks: Iterable[bytes]) -> Iterator[tuple[str, list[Any]]]:
+    # storage and network cut the stream where it suits them, so messages end in mid-chunk
+    unpacker = msgpack.Unpacker(max_buffer_size=MAX_MESSAGE, strict_map_key=False)
     for chunk in chunks:
-        kind, *parts = msgspec.msgpack.decode(chunk)
-        yield kind, parts
+        unpacker.feed(chunk)
+        for kind, *parts in unpacker:
+            yield kind, parts
 
 
 def _key(decoded: Any) -> Hashable:

@@ -18,6 +18,7 @@ configuration file.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -78,19 +79,35 @@ def dev_config(settings: Mapping[str, object] | None = None) -> AgentConfig:
     ).config
     free = (Listen("127.0.0.1", 0),)
     return msgspec.structs.replace(
-        config, listeners=msgspec.structs.replace(config.listeners, http=free, dns=free)
+        config,
+        listeners=msgspec.structs.replace(
+            config.listeners, http=free, dns=free, rpc=free[0], serf_lan=free[0]
+        ),
     )
+
+
+def _write_stderr(line: str) -> None:
+    sys.stderr.write(line + "\n")
 
 
 @asynccontextmanager
 async def running_agent(
     settings: Mapping[str, object] | None = None, *, runtime: Runtime | None = None
 ) -> AsyncIterator[TestAgent]:
-    """An agent on the caller's loop, until the block ends."""
+    """An agent on the caller's loop, until the block ends.
+
+    It logs warnings and worse, on stderr, unless the program has set up structlog by itself.
+    """
+    import structlog
+
+    from lictor.cli.logs import configure
     from lictor.cli.start import start_agent
     from lictor.raft.system import system_runtime
 
-    agent = await start_agent(dev_config(settings), runtime or system_runtime())
+    runtime = runtime or system_runtime()
+    if not structlog.is_configured():
+        configure("WARN", json=False, wall=runtime.clock.wall, write=_write_stderr)
+    agent = await start_agent(dev_config(settings), runtime)
     try:
         yield TestAgent(*agent.http_addresses[0], *agent.dns_addresses[0])
     finally:

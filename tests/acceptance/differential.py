@@ -10,6 +10,7 @@ This module knows nothing of either agent but its base URL; stories are data.
 from __future__ import annotations
 
 import difflib
+import gzip
 import json
 import re
 import socket
@@ -42,7 +43,8 @@ class Step:
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     keep: str = ""
-    """Name under which the JSON member ``ID`` of the answer is kept for later steps."""
+    """Name under which the JSON member ``ID`` of the answer is kept for later steps; after an
+    ``@`` it is the answer's index that is kept."""
     differs: str = ""
     """Why the bodies may differ; status and headers are still compared."""
 
@@ -100,6 +102,8 @@ def _parsed(data: bytes) -> Received:
     headers = tuple((name, value) for name, _, value in (line.partition(": ") for line in lines))
     if ("Transfer-Encoding", "chunked") in headers:
         body = _dechunked(body)
+    if ("Content-Encoding", "gzip") in headers:
+        body = gzip.decompress(body)
     status = int(first.split()[1]) if first else 0
     return Received(status, headers, body)
 
@@ -139,6 +143,9 @@ class Masks:
             if value.get("Node") == OWN_NODE and "TaggedAddresses" in value:
                 # written once or twice while it starts
                 value = {key: part for key, part in value.items() if key not in INDEX_NAMES}
+            if "ProtocolCur" in value:  # a member, whose ports are its own
+                tags = {key: part for key, part in value["Tags"].items() if "port" not in key}
+                value = {**value, "Port": 0, "Tags": tags}
             if all(map(_is_texts, value.values())):
                 # services with their tags, which Consul prints in the order of a Go map
                 value = {key: sorted(part) for key, part in value.items()}
@@ -204,7 +211,9 @@ class Play:
             self.base_url,
             Step(step.method, path, body, step.headers),
         )
-        if step.keep:
+        if step.keep.startswith("@"):
+            kept[step.keep[1:]] = dict(received.headers).get("X-Consul-Index", "none")
+        elif step.keep:
             try:
                 kept[step.keep] = json.loads(received.body)["ID"]
             except (ValueError, KeyError, TypeError):

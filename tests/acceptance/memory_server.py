@@ -6,7 +6,7 @@ Raft is left out and nothing else: commands go through the same encoding and the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -18,8 +18,9 @@ from lictor.raft.system import system_runtime
 from lictor.registry.answers import Answer
 from lictor.registry.commands import SERVER, AnyCommand, Entry, Origin, RegisterEntity, encode
 from lictor.registry.errors import NoLeader, NotFound
-from lictor.registry.http.app import HTTPServer
+from lictor.registry.http.app import GROUPS, HTTPServer
 from lictor.registry.http.interfaces import HTTPConfig, Mode
+from lictor.registry.http.routes import RouteTable
 from lictor.registry.machine import Machine
 from lictor.registry.queries import Question
 from lictor.registry.records import (
@@ -137,6 +138,9 @@ class MemoryServer:
             answer = self.machine.answers.get(question)
         return answer
 
+    async def refresh(self) -> None:
+        pass
+
     def may_answer(self) -> bool:
         return self.leads
 
@@ -166,13 +170,22 @@ class MemoryServer:
 class MemoryAgent:
     """An HTTP server on loopback over a :class:`MemoryServer`."""
 
-    def __init__(self, *, runtime: Runtime | None = None, agent: Any = None, **config: Any) -> None:
-        self.runtime = replace(runtime or system_runtime(), rng=Random(7))
-        self.server = MemoryServer(self.runtime)
-        # as a server comes up: the leader notes the node, the agent completes it
-        bare = msgspec.structs.replace(NODE, tagged_addresses=None, meta=None)
-        self.server.apply(RegisterEntity(node=bare, service=CONSUL, checks=(SERF,)))
-        self.server.apply(RegisterEntity(node=NODE))
+    def __init__(
+        self,
+        *,
+        runtime: Runtime | None = None,
+        agent: Any = None,
+        server: MemoryServer | None = None,
+        groups: Iterable[RouteTable] = GROUPS,
+        **config: Any,
+    ) -> None:
+        self.runtime = runtime or replace(system_runtime(), rng=Random(7))
+        self.server = server or MemoryServer(self.runtime)
+        if not self.server.index:
+            # as a server comes up: the leader notes the node, the agent completes it
+            bare = msgspec.structs.replace(NODE, tagged_addresses=None, meta=None)
+            self.server.apply(RegisterEntity(node=bare, service=CONSUL, checks=(SERF,)))
+            self.server.apply(RegisterEntity(node=NODE))
         self.config = HTTPConfig(
             **{
                 "node_name": NODE.name,
@@ -181,7 +194,9 @@ class MemoryAgent:
                 **config,
             }
         )
-        self.http = HTTPServer(self.config, runtime=self.runtime, server=self.server, agent=agent)
+        self.http = HTTPServer(
+            self.config, runtime=self.runtime, server=self.server, agent=agent, groups=groups
+        )
         self.address = ("127.0.0.1", 0)
 
     async def __aenter__(self) -> MemoryAgent:

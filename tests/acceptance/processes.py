@@ -101,7 +101,7 @@ def consul_binary() -> str | None:
     """The real Consul, or ``None`` where ``get_peers.sh`` could not fetch one."""
     named = os.environ.get("CONSUL_ORACLE")
     if named:
-        return named
+        return named if os.access(named, os.X_OK) else None
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     fetched = Path(cache) / "lictor-peers" / "consul"
     return str(fetched) if os.access(fetched, os.X_OK) else shutil.which("consul")
@@ -189,9 +189,19 @@ class Agent:
 
     def restart(self, *, seconds: float = 40.0) -> float:
         """Start on the same ports and data; return the seconds until the first answer."""
+        began = time.monotonic()
+        self.launch()
+        try:
+            self.wait_until_leading(seconds=seconds)
+        except BaseException:
+            self.kill()
+            raise
+        return time.monotonic() - began
+
+    def launch(self) -> None:
+        """Start the process on the same ports and data, and wait for nothing."""
         assert self.process is None, "already running"
         self.directory.mkdir(parents=True, exist_ok=True)
-        began = time.monotonic()
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command_line(),
@@ -202,12 +212,6 @@ class Agent:
                 env={**os.environ, "PYTHONSAFEPATH": "1"},
             )
         atexit.register(self.kill)
-        try:
-            self.wait_until_leading(seconds=seconds)
-        except BaseException:
-            self.kill()
-            raise
-        return time.monotonic() - began
 
     def wait_until_leading(self, *, seconds: float = 40.0) -> None:
         """Wait until the agent leads and its own node is in the catalogue."""

@@ -4,9 +4,12 @@ add ID HOST:PORT    make that one a voter          -> added
 load LABEL          propose for ever, while leader -> acked VALUE, each time
 dump                -> dump VALUE VALUE ...
 leader              -> leader yes|no
+
+It prints ``failed REASON`` and exits with 3 when its storage fails.
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -76,6 +79,12 @@ async def main(directory: str, port: str, *, first: bool) -> None:
     await transport.serve("127.0.0.1", int(port))
     await node.start()
     print("up", node.node_id, flush=True)
+
+    def end(failed: asyncio.Future[BaseException]) -> None:
+        print("failed", failed.result(), flush=True)
+        os._exit(3)
+
+    node.failed.add_done_callback(end)
     tasks = []
     while line := await asyncio.to_thread(sys.stdin.readline):
         command, *words = line.split()

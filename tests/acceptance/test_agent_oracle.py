@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import http.server
 import json
+import threading
+from collections.abc import Iterator
 from difflib import ndiff
 from pprint import pformat
 from typing import Any
@@ -250,6 +253,31 @@ class Both:
             await asyncio.sleep(0.1)
         assert not difference, path
 
+    async def ran(self, path: str) -> dict[str, dict[str, tuple[str, str]]]:
+        """Status and output of every check, once each but the TTL ones has some output."""
+        for _ in range(100):
+            found = {
+                make: {
+                    name: (dict(check)["Status"], dict(check)["Output"])
+                    for name, check in await asyncio.to_thread(_members_of, address, path)
+                    if dict(check)["Type"] != "ttl"
+                }
+                for make, address in self._addresses.items()
+            }
+            if all(output for each in found.values() for _, output in each.values()):
+                return found
+            await asyncio.sleep(0.1)
+        raise TimeoutError(f"checks that never ran: {found}")
+
+
+def _members_of(address: tuple[str, int], path: str) -> list[tuple[str, Any]]:
+    connection = http.client.HTTPConnection(*address, timeout=10)
+    try:
+        connection.request("GET", path)
+        return list(json.load(connection.getresponse()).items())
+    finally:
+        connection.close()
+
 
 def _difference(answers: dict[str, tuple[int, Any]]) -> list[str]:
     """Lines that only one of them has."""
@@ -392,3 +420,108 @@ async def test_the_catalogue_hears_of_it_alike(both: Both, consul_agent: Process
     await both.same("PUT", "/v1/agent/service/deregister/agt-a", None)
     for service in ("agt-a", "agt-a-sidecar-proxy", "agt-b"):
         await both.settled(f"/v1/health/checks/{service}")
+
+
+class Target(http.server.BaseHTTPRequestHandler):
+    """What the active checks look at: the path is the status, or a speciality of this class."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        name = self.path.strip("/")
+        if name == "hang-up":
+            self.close_connection = True
+            return
+        if name == "echo":
+            self._answer(200, repr(sorted(self.headers.items())).encode() + self._body())
+        elif name == "big":
+            self._answer(200, b"x" * 6000 + b"END")
+        elif name in {"moved", "loop"}:
+            self._answer(302, b"", Location="/200" if name == "moved" else "/loop")
+        else:
+            self._answer(int(name), b"" if name == "204" else b"hello")
+
+    do_PUT = do_GET  # noqa: N815 - the base class asks for it
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _answer(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *words: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def target() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Target) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def active_checks(target: str) -> dict[str, dict[str, Any]]:
+    url = f"http://{target}"
+    return {
+        **{
+            f"agt-{name}": {"HTTP": f"{url}/{name}"}
+            for name in (
+                "200",
+                "204",
+                "404",
+                "429",
+                "500",
+                "moved",
+                "loop",
+                "hang-up",
+                "big",
+                "echo",
+            )
+        },
+        "agt-few": {"HTTP": f"{url}/big", "OutputMaxSize": 5},
+        "agt-put": {
+            "HTTP": f"{url}/echo",
+            "Method": "PUT",
+            "Body": "b",
+            "Header": {"X-A": ["1", "2"]},
+        },
+        "agt-host": {"HTTP": f"{url}/echo", "Header": {"Host": ["h"], "Accept": ["a"]}},
+        "agt-method": {"HTTP": f"{url}/200", "Method": "A B"},
+        "agt-tls": {"HTTP": f"https://{target}/200"},
+        "agt-refused": {"HTTP": "http://127.0.0.1:1/x?a=b"},
+        "agt-host-name": {"HTTP": "http://a b/"},
+        "agt-scheme": {"HTTP": "ftp://a/"},
+        "agt-no-scheme": {"HTTP": "127.0.0.1:80/ok"},
+        "agt-tcp": {"TCP": target},
+        "agt-tcp-refused": {"TCP": "127.0.0.1:1"},
+        "agt-tcp-name": {"TCP": "localhost:1"},
+        "agt-tcp-port": {"TCP": "127.0.0.1:foo"},
+        "agt-tcp-none": {"TCP": "127.0.0.1"},
+        "agt-grpc": {"GRPC": "127.0.0.1:1"},
+        "agt-alias": {"AliasService": "agt-s"},
+        "agt-alias-none": {"AliasService": "agt-none"},
+    }
+
+
+@pytest.mark.slow
+async def test_checks_find_the_same_and_say_it_in_the_same_words(both: Both, target: str):
+    for name, said in active_checks(target).items():
+        # of a service, so that the aliases, which look at the node's checks too, see none of them
+        bound = {"Name": name, "Checks": [{"Interval": "1s", **said}]}
+        if "AliasService" in said:
+            del bound["Checks"][0]["Interval"]
+        await both.same("PUT", SERVICE, bound)
+    await both.same("PUT", SERVICE, {"Name": "agt-s", "Check": ttl(Status="warning", Name="c")})
+    found = await both.ran("/v1/agent/checks")
+    for name, theirs in found["theirs"].items():
+        assert (name, *found["ours"][name]) == (name, *theirs)
+    assert len(found["ours"]) == len(active_checks(target))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from dnslib import DNSRecord
 
-from acceptance.processes import Agent, bounded
+from acceptance.processes import Agent, ProcessFailed, bounded
 
 KEPT = "/v1/kv/bad-input/kept"
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -369,20 +369,37 @@ def test_a_taken_port_is_named_in_the_message(lictor_agent, tmp_path):
     assert_no_internals(said)
 
 
+SERVER = ("agent", "-server", "-bootstrap", "-bind=127.0.0.1")
+
+
 def test_an_unwritable_data_directory_is_named_in_the_message(lictor_agent, tmp_path):
     (tmp_path / "file").write_text("not a directory")
-    done = run(
-        lictor_agent,
-        "agent",
-        "-server",
-        "-bootstrap",
-        "-bind=127.0.0.1",
-        "-data-dir=file/data",
-        cwd=tmp_path,
-    )
+    done = run(lictor_agent, *SERVER, "-data-dir=file/data", cwd=tmp_path)
     assert done.returncode == 1
     assert "file/data" in done.stdout + done.stderr
     assert_no_internals(done.stdout + done.stderr)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"not a UUID"], ids=["bytes", "text"])
+def test_a_damaged_node_id_is_named_in_the_message(lictor_agent, tmp_path, content):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "node-id").write_bytes(content)
+    done = run(lictor_agent, *SERVER, "-data-dir=data", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "node" in (done.stdout + done.stderr).lower()
+    assert_no_internals(done.stdout + done.stderr)
+
+
+def test_a_data_directory_in_use_is_not_shared(make_agent, tmp_path):
+    first, second = make_agent("first"), make_agent("second")
+    first.start()
+    first.put("/v1/kv/mine", "x")
+    second.directory.mkdir()
+    (second.directory / "data").symlink_to(first.data_dir)
+    with pytest.raises(ProcessFailed, match="is in use"):
+        second.start(seconds=5)
+    assert first.request("GET", "/v1/kv/mine?raw").text == "x"
+    assert "Traceback" not in second.log()
 
 
 def test_many_connections_from_one_client_do_not_stop_it(lictor_agent):

@@ -48,8 +48,8 @@ def end(process: subprocess.Popen[str]) -> None:
             process.kill()
 
 
-def children_with(text: str) -> list[str]:
-    """Command lines of processes that mention ``text``."""
+def children_with(text: str) -> list[int]:
+    """Ids of the processes whose command line mentions ``text``."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -57,8 +57,19 @@ def children_with(text: str) -> list[str]:
         except OSError:
             continue  # ended meanwhile
         if text in line:
-            found.append(line)
+            found.append(int(path.parent.name))
     return found
+
+
+def read_until_it_stays(process: subprocess.Popen[str]) -> str:
+    """What the demo says up to the line after which it waits."""
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if "Ctrl-C ends everything" in line:
+            break
+    return said
 
 
 @pytest.mark.slow
@@ -80,12 +91,7 @@ def test_the_tour_runs_through_and_ends_with_0(tmp_path):
 def test_a_signal_ends_everything_it_started(tmp_path, number):
     process = demo(tmp_path)
     try:
-        assert process.stdout is not None
-        said = ""
-        for line in process.stdout:
-            said += line
-            if "Ctrl-C ends everything" in line:
-                break
+        said = read_until_it_stays(process)
         assert children_with(str(tmp_path)), said
         process.send_signal(number)
         rest, _ = process.communicate(timeout=30)
@@ -98,3 +104,19 @@ def test_a_signal_ends_everything_it_started(tmp_path, number):
         for _ in attempts:
             if not children_with(str(tmp_path)):
                 return
+
+
+@pytest.mark.slow
+def test_an_agent_that_is_killed_is_told_and_ends_the_demo(tmp_path):
+    process = demo(tmp_path)
+    try:
+        said = read_until_it_stays(process)
+        (agent,) = children_with(str(tmp_path))
+        os.kill(agent, signal.SIGKILL)
+        rest, _ = process.communicate(timeout=30)
+    finally:
+        end(process)
+    assert process.returncode == 1, said + rest
+    assert "The agent ended by itself (exit code -9)" in rest
+    assert "Traceback" not in rest
+    assert list(tmp_path.iterdir()) == []

@@ -138,9 +138,14 @@ def stored_values(agent: Agent, prefix: str) -> dict[str, str]:
     }
 
 
+USUAL: tuple[str, ...] = ()
+SNAPSHOTS_OFTEN = ("-hcl=raft_snapshot_threshold = 250", "-hcl=raft_trailing_logs = 100")
+
+
 @pytest.mark.slow
-async def test_acknowledged_puts_survive_kill_9_and_none_is_torn(make_agent):
-    agent: Agent = make_agent()
+@pytest.mark.parametrize("arguments", [USUAL, SNAPSHOTS_OFTEN], ids=["usual", "snapshots often"])
+async def test_acknowledged_puts_survive_kill_9_and_none_is_torn(make_agent, arguments):
+    agent: Agent = make_agent(arguments=arguments)
     agent.start()
     ledger = Ledger()
     for number, after in enumerate(KILL_AFTER):
@@ -166,7 +171,7 @@ async def test_acknowledged_puts_survive_kill_9_and_none_is_torn(make_agent):
 
 @pytest.mark.slow
 async def test_deletes_and_cas_survive_kill_9(make_agent):
-    agent: Agent = make_agent()
+    agent: Agent = make_agent(arguments=SNAPSHOTS_OFTEN)
     agent.start()
     ledger = Ledger()
     rng = random.Random(7)

@@ -1,6 +1,7 @@
 """Members are killed under load, again and again; every acknowledged write must be there."""
 
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -28,14 +29,15 @@ def free_port():
 
 
 class Member:
-    def __init__(self, directory, *, first=False):
+    def __init__(self, directory, *, first=False, under=()):
         self.directory, self.first, self.port = directory, first, free_port()
         self.acked: list[str] = []
-        self.start()
+        self.start(under)
 
-    def start(self):
+    def start(self, under=()):
         self.process = subprocess.Popen(
             [
+                *under,
                 sys.executable,
                 MEMBER,
                 self.directory,
@@ -67,7 +69,7 @@ class Member:
         raise AssertionError(f"the member ended before it said {word!r}")
 
     def kill(self):
-        self.process.kill()
+        self.process.kill()  # what has ended already is fine
         rest = self.process.stdout.read().split("\n")[:-1]  # a torn last line is dropped
         self.acked += [line.split()[1] for line in rest if line.startswith("acked")]
         self.process.wait()
@@ -88,6 +90,23 @@ def test_a_single_voter_loses_nothing_acknowledged_to_kill_9(tmp_path):
         assert set(member.acked) <= set(present)
     member.kill()
     assert len(member.acked) > 600
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace makes the fsync fail")
+def test_an_fsync_that_fails_ends_the_member_and_loses_nothing_acknowledged(tmp_path):
+    """The next fsync would succeed, though what the first should have written is gone."""
+    inject = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=60"]
+    strace = ["strace", "-f", "-o", "/dev/null", *inject]
+    member = Member(tmp_path / "raft", first=True, under=strace)
+    member.tell("load eio")
+    assert "I/O" in member.answer("failed")
+    assert member.process.wait() == 3
+    member.kill()
+    member.start()
+    present = member.ask("dump", "dump")
+    member.kill()
+    assert member.acked
+    assert set(member.acked) <= set(present)
 
 
 def leader_of(members):

@@ -60,8 +60,22 @@ def measure(agent: Agent, row: Row, plan: Plan, *, seconds: float) -> Measured:
     )
 
 
+def check_same(agents: dict[str, Agent], row: Row) -> None:
+    """Make sure that both sides do the same work: as many items in their answers.
+
+    Raises:
+        ProcessFailed: they do not, so that their rates would say nothing.
+    """
+    if row.kind != "http":
+        return
+    counts = {side: len(agent.get(row.query)) for side, agent in agents.items()}
+    if len(set(counts.values())) != 1 or 0 in counts.values():
+        raise ProcessFailed(f"the answers to {row.query} differ: {counts} items")
+
+
 def measure_alternating(agents: dict[str, Agent], row: Row, plan: Plan) -> dict[str, Measured]:
     """The medians over rounds of A B A B; whoever is not measured stands still."""
+    check_same(agents, row)
     runs: dict[str, list[Measured]] = {side: [] for side in agents}
     for _ in range(plan.rounds):
         for side, agent in agents.items():

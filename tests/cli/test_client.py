@@ -80,6 +80,21 @@ def test_a_request_carries_token_credentials_and_the_common_parameters(agent):
     assert agent.headers[request]["Host"] == agent.address
 
 
+def test_an_empty_flag_is_as_good_as_none():
+    settings = settings_from({"token": "", "http_addr": ""}, {"LICTOR_HTTP_TOKEN": "y"})
+    assert (settings.token, settings.address) == ("y", "127.0.0.1:8500")
+
+
+def test_an_address_may_be_a_port_alone(agent):
+    agent.answers["GET /v1/x"] = 1
+    assert client(":" + agent.address.partition(":")[2]).get("/v1/x").value() == 1
+
+
+def test_bytes_that_are_no_text_are_sent_as_they_came(agent):
+    agent.answers["GET /v1/kv/%FF?a=%FE"] = 1
+    assert client(agent.address).get("/v1/kv/\udcff", {"a": "\udcfe"}).value() == 1
+
+
 def test_the_tokens_file_wins(agent, tmp_path):
     file = tmp_path / "token"
     file.write_text("  from-file\n")

@@ -25,6 +25,7 @@ class Cluster:
         self.nodes: dict[str, Node] = {}
         self.ledgers: dict[str, Ledger] = {}
         self.acknowledged: list[bytes] = []
+        self.acknowledged_index = 0
 
     async def start(self, name):
         host = self.world.host(name)
@@ -80,13 +81,33 @@ class Cluster:
             command = b"%s.%d" % (data, attempt)
             try:
                 leader = await self.led()
-                await asyncio.wait_for(leader.propose(command), 5.0)
+                index = await asyncio.wait_for(leader.propose(command), 5.0)
             except (RaftError, TimeoutError):
                 await asyncio.sleep(0.05)
             else:
                 self.acknowledged.append(command)
+                self.acknowledged_index = max(self.acknowledged_index, index)
                 return
         raise AssertionError("it was never acknowledged")
+
+    async def watch_reads(self):
+        """At every instant at most one lease, and no read that is older than what was promised."""
+        while True:
+            await asyncio.sleep(0.002)
+            holders = [node for node in self.nodes.values() if node.has_lease()]
+            assert len(holders) <= 1, "two leases at once"
+            for node in holders:
+                assert node.applied_index >= self.acknowledged_index, "a stale lease read"
+
+    async def read(self, rng):
+        """A linearizable read anywhere."""
+        promised = self.acknowledged_index
+        try:
+            node = rng.choice(list(self.nodes.values()))
+            index = await asyncio.wait_for(node.read_index(), 10.0)
+        except (RaftError, TimeoutError):
+            return  # a member that crashed answers nobody
+        assert index >= promised, "a stale read"
 
     async def settle(self, limit=30.0):
         """Let everybody apply the same."""
@@ -107,8 +128,11 @@ class Cluster:
         assert set(self.acknowledged) <= set(applied)
 
 
-def story(seed, tell, *, members=3, loss=0.0, **config):
-    with World(seed=seed, loss=loss) as world:
+def story(seed, tell, *, members=3, drift=0.0, **config):
+    with World(seed=seed) as world:
+        for number in range(1, members + 1):  # clocks that run fast and slow, from anywhere
+            rate = 1.0 + drift * (number % 3 - 1)
+            world.host(f"n{number}", skew=100.0 * number, rate=rate)
         cluster = Cluster(world, **config)
 
         async def play():
@@ -321,7 +345,14 @@ async def storm(cluster, world):
             await cluster.write(b"%d.%d" % (writer, number))
             await asyncio.sleep(rng.uniform(0.0, 0.05))
 
+    async def read():
+        while not done:
+            await cluster.read(rng)
+            await asyncio.sleep(rng.uniform(0.0, 0.1))
+
     writers = [asyncio.ensure_future(write(writer)) for writer in range(3)]
+    writers += [asyncio.ensure_future(read()) for _ in range(2)]
+    watch = asyncio.ensure_future(cluster.watch_reads())
     for _ in range(8):
         name = rng.choice(names)
         if rng.random() < 0.5:
@@ -336,7 +367,10 @@ async def storm(cluster, world):
                 world.cut(name, rng.choice([other for other in names if other != name]))
             await asyncio.sleep(rng.uniform(0.1, 5.0))
             world.heal()
+        if watch.done():
+            watch.result()
     done = True
+    watch.cancel()
     await asyncio.wait_for(asyncio.gather(*writers), 60.0)
     await cluster.settle()
     cluster.check()
@@ -346,7 +380,37 @@ async def storm(cluster, world):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_nothing_acknowledged_is_lost_in_a_storm(seed):
-    story(seed, storm, snapshot_threshold=40, trailing_logs=10)
+    members = 3 + 2 * (seed % 2)
+    story(seed, storm, members=members, drift=0.04, snapshot_threshold=40, trailing_logs=10)
+
+
+def test_a_member_whose_disk_fails_ends_and_the_others_go_on():
+    async def tell(cluster, world):
+        old = cluster.nodes.pop("n1")
+        cluster.ledgers.pop("n1")
+        world.host("n1").disk.failure = OSError(5, "input/output error")
+        outcome = await asyncio.gather(old.propose(b"x"), return_exceptions=True)
+        assert isinstance(outcome[0], OutcomeUnknown)
+        assert isinstance(await old.failed, StorageError)
+        await cluster.write(b"y")
+        await cluster.settle()
+        cluster.check()
+        await old.close()
+
+    story(13, tell)
+
+
+def test_a_slow_disk_delays_writes_but_not_heartbeats():
+    async def tell(cluster, world):
+        leader = cluster.leader()
+        world.host("n1").disk.delay = (3.0, 3.0)
+        world.host("n2").disk.delay = (3.0, 3.0)
+        began = world.now
+        await cluster.write(b"x")
+        assert world.now - began > 2.9
+        assert cluster.leader() is leader
+
+    story(14, tell)
 
 
 @pytest.mark.slow

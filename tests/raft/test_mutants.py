@@ -144,7 +144,7 @@ def run_tests_on_copy(tmp_path, file, old, new):
     assert text.count(old) == 1, "the line to break is not there any more"
     source.write_text(text.replace(old, new))
     tests = [str(ROOT / "tests" / "raft" / test) for test in TESTS]
-    options = ["-x", "-q", "-p", "no:cacheprovider", "--timeout", "20"]
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:lictor", "--timeout", "20"]
     options += ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT)]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *options, *tests],

@@ -234,3 +234,18 @@ async def test_a_snapshot_that_cannot_be_written_ends_the_node(tmp_path):
     await outcomes([node.propose(b"x") for _ in range(10)])
     assert isinstance(await node.failed, StorageError)
     await node.close()
+
+
+async def test_a_snapshot_is_of_the_state_at_its_index():
+    """The copy is made between two batches, however many are applied before it is written."""
+    ledger, storage = Ledger(), MemoryStorage(inline=False)
+    node = make_node(storage, ledger, snapshot_threshold=300)
+    await node.start()
+    for _ in range(20):
+        await outcomes([node.propose(b"x") for _ in range(100)])
+    await until(lambda: node.snapshot_index > 1_000)
+    header = node._snapshots.latest
+    copy = Ledger()
+    copy.restore(list(storage.read_snapshot(header)))
+    assert copy.commands == [each for each in ledger.commands if each[0] <= header.index]
+    await node.close()

@@ -69,10 +69,18 @@ def test_a_received_file_counts_only_if_it_is_whole(files, tmp_path):
     content = files.path(header).read_bytes()
     other = SnapshotFiles(tmp_path / "other")
     other.prepare()
+    incoming = other.receive(header)
+    incoming.write(content[:-1])
     with pytest.raises(CorruptStorage):
-        other.receive(header, [content[:-1]])
+        incoming.finish()
+    incoming = other.receive(header)
+    incoming.write(content)
+    incoming.abandon()
     assert list((tmp_path / "other").iterdir()) == []
-    other.receive(header, [content[:1_000], content[1_000:]])
+    incoming = other.receive(header)
+    for piece in (content[:1_000], content[1_000:]):
+        incoming.write(piece)
+    incoming.finish()
     assert b"".join(other.read(header)) == b"".join(CONTENT)
 
 

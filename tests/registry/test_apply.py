@@ -357,6 +357,21 @@ def test_a_snapshot_holds_the_whole_state(live):
     assert restored.lock_delays == live.state.lock_delays
 
 
+@pytest.mark.parametrize("size", [1, 7, 100, 1_000_000])
+def test_a_snapshot_may_be_cut_anywhere(live, size):
+    live.do(RegisterEntity(node("n1"), service=service("web")))
+    live.do(SetKey("a", b"\x00\xff" * 50))
+    written = []
+    live.state.snapshot()(written.append)
+    stream = b"".join(written)
+    cut = [stream[start : start + size] for start in range(0, len(stream), size)]
+    again = []
+    State.restored(cut).snapshot()(again.append)
+    assert again == written
+    with pytest.raises(ValueError, match="ends early"):
+        State.restored([stream[:-1]])
+
+
 def test_half_a_snapshot_is_refused(live):
     chunks = []
     live.state.snapshot()(chunks.append)

@@ -10,6 +10,8 @@ from lictor.registry.commands import DeregisterEntity, RegisterEntity, SetKey
 from lictor.registry.errors import Refused
 from lictor.registry.queries import (
     ASK,
+    RESULTS,
+    AddressOwner,
     ChecksInState,
     Filtered,
     FindAddress,
@@ -56,6 +58,7 @@ def test_every_question_has_a_row():
         if isinstance(kind, type) and issubclass(kind, Question) and kind is not Question
     }
     assert set(ASK) == declared
+    assert set(RESULTS) == declared - {Filtered}
 
 
 def test_instances_come_by_node_and_id_in_any_letter_case(log):
@@ -122,9 +125,11 @@ def test_key_names_are_cut_after_the_first_separator(log):
 
 def test_addresses_are_found_nodes_first(log):
     log.do(RegisterEntity(node("c", address="10.7.7.7"), service=service("s", address="10.8.8.8")))
-    assert value(log, FindAddress("10.7.7.7")).name == "c"
-    assert value(log, FindAddress("10.8.8.8")).service_name == "s"
+    assert value(log, FindAddress("10.7.7.7")) == AddressOwner("c")
+    assert value(log, FindAddress("10.8.8.8")) == AddressOwner("c", "s")
     assert value(log, FindAddress("10.250.0.1")) is None
+    log.do(RegisterEntity(node("mapped", address="::ffff:10.0.0.54")))
+    assert value(log, FindAddress("10.0.0.54")) == AddressOwner("mapped")
 
 
 def test_json_is_escaped_and_sorted_as_go_does():

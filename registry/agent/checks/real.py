@@ -7,10 +7,12 @@ import os
 import re
 import signal
 import ssl
+import subprocess
 from contextlib import suppress
 from typing import Final
 
 import aiohttp
+from typing_extensions import override
 
 from lictor.raft.runtime import Clock
 from lictor.registry.agent.verdict import ProbeFailed, Tail
@@ -21,6 +23,9 @@ from .http import HTTPRequest, HTTPResponse
 from .script import Ran
 
 MAX_REDIRECTS: Final = 10
+
+REAP_TIMEOUT: Final = 5.0
+"""Seconds that a killed command may take to end; one that the kernel holds longer is let be."""
 _METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 CHUNK_BYTES: Final = 64 * 1024
 
@@ -120,6 +125,36 @@ def _not_trusted(error: aiohttp.ClientConnectorCertificateError) -> str:
     return tls_failed(cause) if isinstance(cause, ssl.SSLError) else f"x509: {cause}"
 
 
+class _Command(asyncio.SubprocessProtocol):
+    """One command that runs: its output, and its end."""
+
+    def __init__(self, keep: int) -> None:
+        self.tail = Tail(keep)
+        self.ended = asyncio.Event()
+        """Set when the command has ended and nobody holds its output any more."""
+        self.exited = asyncio.Event()
+        """Set when the command itself has ended, and is reaped."""
+        self._open = 2
+
+    @override
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self.tail.add(data)
+
+    @override
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        self._one_less()
+
+    @override
+    def process_exited(self) -> None:
+        self.exited.set()
+        self._one_less()
+
+    def _one_less(self) -> None:
+        self._open -= 1
+        if not self._open:
+            self.ended.set()
+
+
 class RealScripts:
     """Runs commands in a process group of their own."""
 
@@ -129,44 +164,32 @@ class RealScripts:
     async def run(self, command: tuple[str, ...], *, timeout: float, keep: int) -> Ran:
         """See :class:`~.script.ScriptProber`."""
         try:
-            process = await asyncio.create_subprocess_exec(
+            transport, running = await asyncio.get_running_loop().subprocess_exec(
+                lambda: _Command(keep),
                 *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
             raise ProbeFailed(_not_started(command[0], error)) from error
-        tail = Tail(keep)
-        ended = asyncio.Event()
-        drained = asyncio.get_running_loop().create_task(_drain(process, tail, ended))
         try:
-            in_time = await self._clock.wait(ended, until=self._clock.now() + timeout)
+            in_time = await self._clock.wait(running.ended, until=self._clock.now() + timeout)
         finally:
-            _kill_group(process)
-            drained.cancel()
-            with suppress(asyncio.CancelledError):
-                await drained
-        if not in_time:
-            await process.wait()
-        code = process.returncode if in_time else None
-        return Ran(exit_code=code, output=tail.kept, total=tail.total)
+            if not running.ended.is_set():  # or its group's number may be another's by now
+                _kill_group(transport.get_pid())
+            transport.close()
+            # also when the check itself is cancelled: leave no zombie
+            await self._clock.wait(running.exited, until=self._clock.now() + REAP_TIMEOUT)
+        code = transport.get_returncode() if in_time else None
+        return Ran(exit_code=code, output=running.tail.kept, total=running.tail.total)
 
 
-async def _drain(process: asyncio.subprocess.Process, tail: Tail, ended: asyncio.Event) -> None:
-    """Read all that the command writes, and wait for its end."""
-    assert process.stdout is not None
-    while chunk := await process.stdout.read(CHUNK_BYTES):
-        tail.add(chunk)
-    await process.wait()
-    ended.set()
-
-
-def _kill_group(process: asyncio.subprocess.Process) -> None:
+def _kill_group(pid: int) -> None:
     """Kill the command and what it started; fine when nothing is left."""
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _not_started(program: str, error: OSError | ValueError) -> str:

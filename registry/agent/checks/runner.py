@@ -30,8 +30,11 @@ NANOSECONDS: Final = 1_000_000_000
 MIN_INTERVAL: Final = 1.0
 """Seconds; a shorter interval is stretched to it."""
 
-MAX_CONCURRENT: Final = 64
-"""Checks that run at the same moment; the others wait their turn."""
+MAX_CONCURRENT: Final = 512
+"""Checks that wait for the network at the same moment; the others wait their turn."""
+
+MAX_COMMANDS: Final = 32
+"""Commands that run at the same moment; the others wait their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,7 @@ class Runner:
         self._report = report
         self._output_max_size = output_max_size
         self._places = asyncio.Semaphore(MAX_CONCURRENT)
+        self._command_places = asyncio.Semaphore(MAX_COMMANDS)
         self._tasks: dict[str, tuple[CheckRules, asyncio.Task[None]]] = {}
 
     def start(self, check_id: str, kind: str, rules: CheckRules) -> None:
@@ -165,10 +169,11 @@ class Runner:
         clock = self._runtime.clock
         interval = max(rules.interval / NANOSECONDS, MIN_INTERVAL)
         run = Run(self._runtime, self._probers, rules, self.limit(rules))
+        places = self._command_places if kind == "script" else self._places
         due = clock.now() + self._runtime.rng.uniform(0, interval)
         while True:
             await clock.sleep(max(due - clock.now(), 0))
-            async with self._places:
+            async with places:
                 verdict = await self._probe(check_id, kind, run)
             self._report(check_id, verdict)
             missed = max((clock.now() - due) / interval, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
@@ -149,3 +150,20 @@ def test_a_watch_runs_its_child_after_each_change(address, monkeypatch):
         subprocess.run([consul.BINARY, "kv", "delete", "changing"], check=True, capture_output=True)
         assert watch.stdout.readline() == "null\n"
         watch.terminate()
+        assert watch.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_lock_that_is_interrupted_ends_its_child_and_is_given_back(address, monkeypatch, number):
+    monkeypatch.setenv("CONSUL_HTTP_ADDR", address)
+    script = "trap 'echo told; exit 1' TERM; echo held; sleep 60 & wait"
+    held = subprocess.Popen(
+        [*both_ways("ours")[1], "lock", "stopped", script], stdout=subprocess.PIPE, text=True
+    )
+    with held:
+        assert held.stdout.readline() == "held\n"
+        held.send_signal(number)
+        assert held.stdout.readline() == "told\n"
+        assert held.wait(timeout=30) == 0
+    keys = subprocess.check_output([consul.BINARY, "kv", "get", "-keys", "stopped"], text=True)
+    assert keys == ""

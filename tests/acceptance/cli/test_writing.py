@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+
 from acceptance import consul
+from lictor.cli.main import run
 
 pytestmark = consul.MARKS
 
@@ -206,3 +209,67 @@ def test_validate(play, tmp_path):
         validate ok.hcl warned.hcl
         validate -bogus
     """)
+
+
+def test_connect(play, tmp_path):
+    config = '{"Provider":"consul","Config":{"LeafCertTTL":"73h"}}'
+    (tmp_path / "ca.json").write_text(config)
+    lifetimes = '"LeafCertTTL":"72h","IntermediateCertTTL":"8760h","RotationPeriod":"2160h"'
+    (tmp_path / "back.json").write_text(f'{{"Provider":"consul","Config":{{{lifetimes}}}}}')
+    (tmp_path / "cut.json").write_text("{")
+    (tmp_path / "other.json").write_text('{"Provider":"zz","Config":{}}')
+    play("""
+        connect ca get-config x
+        connect ca get-config -http-addr=127.0.0.1:1
+        connect ca set-config
+        connect ca set-config -config-file=/nope
+        connect ca set-config -config-file=cut.json
+        connect ca set-config -config-file=other.json
+        connect ca set-config -config-file=ca.json
+        connect ca get-config
+        connect ca set-config -config-file=back.json
+        connect ca set-config -http-addr=127.0.0.1:1 -config-file=ca.json
+        connect expose
+        connect expose -ingress-gateway=g
+        connect expose -service=g -port=3
+        connect expose -ingress-gateway=g -service=s
+        connect expose -ingress-gateway=g -service=s -port=80
+        connect expose -ingress-gateway=g -service=s -port=80
+        connect expose -ingress-gateway=g -service=s -port=80 -protocol=http
+        connect expose -ingress-gateway=g -service=s2 -port=80
+        connect expose -ingress-gateway=g -service=s2 -port=81 -protocol=http -host=a.b
+        connect expose -ingress-gateway=g -service=s2 -port=82
+        config read -kind=ingress-gateway -name=g
+        connect expose -http-addr=127.0.0.1:1 -ingress-gateway=g -service=s -port=80
+        intention get g s
+        !config delete -kind=ingress-gateway -name=g
+        !intention delete g s
+        !intention delete g s2
+    """)
+
+
+def test_tls(play, tmp_path):
+    files = ["consul-agent-ca.pem", "consul-agent-ca-key.pem"]
+    play("""
+        tls cert create
+        tls cert create -server -client
+        tls cert create -client -node=n
+        tls cert create -client
+        tls cert create -client -ca=/nope -key=/nope
+    """)
+    made = []
+    for tool in (consul.BINARY, None):
+        words = [["tls", "ca", "create"], ["tls", "cert", "create", "-server"]]
+        for one in words:
+            if tool:
+                subprocess.run([tool, *one], check=True, capture_output=True)
+            else:
+                assert run(one) == 0
+        made.append(sorted(path.name for path in tmp_path.iterdir()))
+        for path in tmp_path.iterdir():
+            path.unlink()
+    assert (
+        made[0]
+        == made[1]
+        == sorted([*files, "dc1-server-consul-0.pem", "dc1-server-consul-0-key.pem"])
+    )

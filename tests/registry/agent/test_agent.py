@@ -11,6 +11,8 @@ import msgspec
 import pytest
 
 from lictor.registry.agent.checks.http import HTTPResponse
+from lictor.registry.agent.checks.runner import MAX_COMMANDS
+from lictor.registry.agent.checks.script import Ran
 from lictor.registry.agent.definitions import CheckDefinition, ServiceDefinition
 from lictor.registry.answers import encode_json
 from lictor.registry.commands import DeregisterEntity, RegisterEntity
@@ -118,6 +120,35 @@ async def test_with_tag_override_tags_registered_anew_are_pushed():
         assert w.registry.services()["web"].tags == ("c",)
 
 
+async def test_with_tag_override_tags_registered_while_nobody_listened_are_pushed():
+    async with World() as w:
+        await w.agent.register_service(service(Name="web", Tags=["a"], EnableTagOverride=True))
+        w.registry.leader = False
+        said = service(Name="web", Tags=["c"], EnableTagOverride=True)
+        task = asyncio.ensure_future(w.agent.register_service(said))
+        await w.clock.advance(1)
+        await task
+        w.registry.leader = True
+        await w.clock.advance(3)
+        assert w.registry.services()["web"].tags == ("c",)
+
+
+async def test_after_a_failure_the_catalogue_is_read_anew():
+    async with World() as w:
+        await w.agent.register_service(service(Name="web"))
+        record = msgspec.structs.replace(w.registry.services()["web"], id="ghost", name="ghost")
+        await w.registry.write(RegisterEntity(w.identity.node, record))
+        w.registry.leader = False
+        await w.agent.deregister_check("nothing")
+        await w.agent.node_maintenance(enable=False)
+        task = asyncio.ensure_future(w.agent.node_maintenance(enable=True))
+        await w.clock.advance(1)
+        await task
+        w.registry.leader = True
+        await w.clock.advance(3)
+        assert set(w.registry.services()) == {"web"}
+
+
 async def test_a_quiet_agent_writes_nothing_at_a_full_sync():
     async with World() as w:
         await w.agent.register_service(service(Name="web", Tags=["a"], Meta={}, Checks=[ttl(9999)]))
@@ -131,8 +162,23 @@ async def test_a_refused_service_does_not_keep_the_others_back():
         w.registry.refuse["bad"] = Refused("no")
         await w.agent.register_service(service(Name="bad"))
         await w.agent.register_service(service(Name="good"))
-        await w.clock.advance(40)
+        await w.clock.advance(1)
         assert set(w.registry.services()) == {"good"}
+        w.registry.refuse.clear()
+        await w.clock.advance(31)
+        assert set(w.registry.services()) == {"good", "bad"}
+
+
+async def test_a_long_outage_ends_for_the_agent_when_it_is_told_of_a_leader():
+    async with World() as w:
+        w.registry.leader = False
+        task = asyncio.ensure_future(w.agent.register_service(service(Name="web")))
+        await w.clock.advance(300)
+        await task
+        w.registry.leader = True
+        w.agent.sync.request_full(within=3.0)
+        await w.clock.advance(3.1)
+        assert set(w.registry.services()) == {"web"}
 
 
 async def test_a_denied_service_waits_for_the_next_full_sync():
@@ -150,6 +196,7 @@ async def test_a_ttl_check_lives_as_long_as_it_is_renewed():
     async with World() as w:
         await w.agent.register_service(service(Name="web", Check=ttl(10)))
         await w.agent.update_ttl("service:web", "passing", "fine")
+        assert w.registry.checks()["service:web"].status == "passing"
         await w.clock.advance(9)
         await w.agent.update_ttl("service:web", "passing", "fine")
         await w.clock.advance(9)
@@ -179,10 +226,10 @@ async def test_output_alone_is_published_late_and_a_status_at_once():
         await w.agent.register_check(check(Name="c", **ttl(900)))
         await w.agent.update_ttl("c", "passing", "one")
         await w.agent.update_ttl("c", "passing", "two")
-        await w.clock.advance(29)
+        await w.clock.advance(14.9)  # half of the interval, and a random part of the other half
         assert w.agent.checks()["c"].output == "two"
         assert w.registry.checks()["c"].output == "one"
-        await w.clock.advance(2)
+        await w.clock.advance(15.2)
         assert w.registry.checks()["c"].output == "two"
 
 
@@ -244,7 +291,8 @@ async def test_registering_the_same_check_again_neither_restarts_nor_resets_it()
         for _ in range(12):
             await w.agent.register_check(said)
             await w.clock.advance(5)
-        assert len(w.http.asked) == 6
+        times = [at for at, _ in w.http.asked]
+        assert {round(b - a, 6) for a, b in pairwise(times)} == {10.0}
         assert w.agent.checks()["c"].status == "passing"
 
 
@@ -285,6 +333,26 @@ async def test_scripts_are_refused_unless_allowed():
         with pytest.raises(Refused, match="from remote calls"):
             await w.agent.register_check(check(Name="c", Args=["true"], Interval=SECOND))
         assert w.agent.checks() == {}
+
+
+async def test_only_so_many_commands_run_at_once():
+    async with World(enable_script_checks=True) as w:
+        running, most = 0, 0
+
+        async def busy() -> Ran:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await w.clock.sleep(5)
+            running -= 1
+            return Ran(exit_code=0, output=b"", total=0)
+
+        w.commands.run = lambda *command, **limits: busy()
+        checks = [{"Args": ["x"], "Interval": SECOND} for _ in range(40)]
+        await w.agent.register_service(service(Name="web", Checks=checks))
+        await w.clock.advance(12)
+        assert most == MAX_COMMANDS
+        assert {each.status for each in w.agent.checks().values()} == {"passing"}
 
 
 async def test_a_service_critical_for_too_long_goes_with_its_checks():
@@ -540,6 +608,41 @@ async def test_files_have_consuls_names_and_are_the_owners_alone():
         assert set(w.disk.modes.values()) == {0o600}
 
 
+CONSULS_SERVICE = (
+    b'{"Token":"","Service":{"Kind":"connect-proxy","ID":"sp-sidecar-proxy","Service":'
+    b'"sp-sidecar-proxy","Tags":null,"Address":"10.0.0.1","TaggedAddresses":{"lan_ipv4":{"Address":'
+    b'"10.0.0.1","Port":21001}},"Meta":null,"Port":21001,"Weights":{"Passing":1,"Warning":1},'
+    b'"EnableTagOverride":false,"Proxy":{"DestinationServiceName":"sp","DestinationServiceID":"sp",'
+    b'"LocalServiceAddress":"127.0.0.1","LocalServicePort":3,"Upstreams":[{"DestinationType":'
+    b'"service","DestinationName":"b","Datacenter":"","LocalBindPort":4,"Config":null,'
+    b'"MeshGateway":{}}],"MeshGateway":{},"Expose":{}},"Connect":{},"CreateIndex":0,'
+    b'"ModifyIndex":0},"Source":"remote","LocallyRegisteredAsSidecar":true}'
+)
+CONSULS_CHECK = (
+    b'{"Check":{"Node":"o1","CheckID":"bar","Name":"bar","Status":"critical","Notes":"","Output":"",'
+    b'"ServiceID":"sp-sidecar-proxy","ServiceName":"w","ServiceTags":["t"],"Type":"ttl",'
+    b'"Definition":{},"CreateIndex":0,"ModifyIndex":0},"ChkType":{"CheckID":"","Name":"bar",'
+    b'"Status":"","Notes":"","ScriptArgs":null,"HTTP":"","Header":null,"Method":"","Body":"",'
+    b'"TCP":"","Interval":0,"AliasNode":"","AliasService":"","DockerContainerID":"","Shell":"",'
+    b'"GRPC":"","GRPCUseTLS":false,"TLSSkipVerify":false,"Timeout":0,"TTL":10000000000,'
+    b'"SuccessBeforePassing":0,"FailuresBeforeCritical":0,"ProxyHTTP":"","ProxyGRPC":"",'
+    b'"DeregisterCriticalServiceAfter":120000000000,"OutputMaxSize":0},"Token":"",'
+    b'"Source":"remote"}'
+)
+
+
+async def test_files_that_consul_wrote_are_taken_over():
+    w = World(data_dir=DATA)
+    w.disk.files[DATA / "services" / "4c96737c7bc89d3bb85aa37b770af823"] = CONSULS_SERVICE
+    w.disk.files[DATA / "checks" / "37b51d194a7513e45b56f6524f2d51f2"] = CONSULS_CHECK
+    async with w:
+        found = w.agent.services()["sp-sidecar-proxy"]
+        assert (found.port, found.proxy.upstreams[0].destination_name) == (21001, "b")
+        assert w.agent.local.services["sp-sidecar-proxy"].sidecar
+        assert w.agent.local.checks["bar"].ttl == 10.0
+        assert w.registry.checks()["bar"].node == "n1"
+
+
 async def test_a_full_disk_is_told_to_the_caller():
     w = World(data_dir=DATA)
     async with w:
@@ -563,6 +666,19 @@ async def test_definitions_from_the_configuration_are_not_persisted_and_follow_a
         assert w.registry.services()["web"].port == 2
         assert {name: each.status for name, each in w.registry.checks().items()} == {
             "service:web": "passing"
+        }
+
+
+async def test_an_agent_counts_what_it_has():
+    async with World() as w:
+        await w.agent.register_service(service(Name="web", Checks=[ttl(9), ttl(9)]))
+        await w.agent.register_check(check(Name="c", HTTP="http://web/", Interval=SECOND))
+        await w.agent.node_maintenance(enable=True)
+        assert w.agent.counts() == {
+            "check_monitors": "0",
+            "check_ttls": "2",
+            "checks": "4",
+            "services": "1",
         }
 
 

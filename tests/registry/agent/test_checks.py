@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import signal
 import socket
 import ssl
+from contextlib import suppress
 
 import msgspec
 import pytest
@@ -525,6 +528,22 @@ async def _ends(pid):
     return False
 
 
+async def test_a_command_that_left_its_group_holds_nobody_up(tmp_path):
+    pid = tmp_path / "pid"
+    line = f"setsid sh -c 'echo $$ > {pid}; exec sleep 60' & sleep 0.05; echo left"
+    found = await script("/bin/sh", "-c", line, timeout=0.3)
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+    assert found.output == "Timed out (0.3s) running check\n\nleft\n"
+
+
+async def test_what_a_command_leaves_behind_quietly_lives_on(tmp_path):
+    pid = tmp_path / "pid"
+    line = f"sleep 60 >/dev/null 2>&1 & echo $! > {pid}; echo done"
+    found = await script("/bin/sh", "-c", line)
+    assert (found.status, found.output) == ("passing", "done\n")
+    os.kill(int(pid.read_text()), signal.SIGKILL)  # fails if it was killed before
+
+
 async def test_a_cancelled_check_leaves_no_process():
     started = asyncio.get_running_loop().create_task(script("/bin/sleep", "61"))
     for _ in range(200):
@@ -588,3 +607,22 @@ def test_cutting_never_splits_a_character():
 
 def test_every_type_that_is_asked_for_is_run():
     assert {kind for kind, _ in CHECK_TYPES} == {*RUN, "alias"}
+
+
+def test_a_command_whose_check_is_cancelled_is_killed_and_reaped(tmp_path):
+    pid = tmp_path / "pid"
+    os.mkfifo(pid)
+    command = ("/bin/sh", "-c", f"echo $$ > {pid}; exec sleep 60")
+
+    async def cancelled():
+        run = asyncio.create_task(RealScripts(SystemClock()).run(command, timeout=30.0, keep=100))
+        number = int(await asyncio.to_thread(pid.read_text))
+        run.cancel()
+        with suppress(asyncio.CancelledError):
+            await run
+        return number
+
+    number = asyncio.run(cancelled())  # the loop ends at once, as at an agent's end
+    with pytest.raises(ProcessLookupError):  # not even a zombie is left
+        os.kill(number, 0)
+    gc.collect()  # nor a transport that nobody closed, which would warn now

@@ -1,0 +1,1 @@
+"""Calls between agents: one connection a pair, many calls at once."""
