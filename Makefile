@@ -37,10 +37,12 @@ lint: $(STAMP)  ## Only format, lint, types and imports
 bench: $(STAMP)  ## Our agent and a real Consul side by side (ARGS=--quick for a look)
 	@tests/acceptance/get_peers.sh || true
 	PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
+	PYTHONPATH=tests $(BIN)/python -m bench.gossip --duration 120
 
 soak: $(STAMP)  ## Longer random runs: more Hypothesis examples, more crash rounds (SEED=n)
 	LICTOR_SOAK=1 $(BIN)/pytest -n auto --dist loadfile --timeout 1800 -p no:cacheprovider \
 		--hypothesis-seed=$(SEED) tests/raft tests/registry tests/dns tests/acceptance/test_kill.py
+	PYTHONPATH=tests $(BIN)/python -m bench.gossip --seed $(SEED)
 
 lock: $(STAMP)  ## Write requirements.lock from a clean environment with the newest versions that fit
 	rm -rf $(VENV)-lock
