@@ -324,11 +324,11 @@ class Node:
         }
 
     def address_of(self, member: int) -> str | None:
-        """``host:port`` of ``member``, if the configuration knows it."""
-        return self._core.configuration.address(member) or self._introduced.get(member)
+        """``host:port`` of ``member``: as introduced last, else as the configuration has it."""
+        return self._introduced.get(member) or self._core.configuration.address(member)
 
     def introduce(self, member: int, address: str) -> None:
-        """``member`` listens at ``address``: known before any configuration says so."""
+        """``member`` listens at ``address`` now, whatever the configuration says."""
         self._introduced[member] = address
 
     async def snapshot_piece(

@@ -164,6 +164,7 @@ class Cluster:
             self._changed.clear()
             now = self._clock.now()
             wait = TENDING_INTERVAL
+            self._introduce(server)
             try:
                 if self._is_homeless:
                     wait = BEGINNING_INTERVAL
@@ -179,6 +180,12 @@ class Cluster:
             except (RaftError, RegistryError) as error:
                 log.warning("cluster not tended", error=str(error))
             await self._clock.wait(self._changed, until=self._clock.now() + wait)
+
+    def _introduce(self, server: Server) -> None:
+        """Tell Raft where the others are now: they may have moved while everybody was away."""
+        for other in self.servers():
+            if other.raft_id != server.raft.node_id:
+                server.raft.introduce(other.raft_id, other.rpc_address)
 
     async def _try_to_begin(self, server: Server) -> None:
         if self._config.bootstrap_expect < 1:

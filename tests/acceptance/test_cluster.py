@@ -205,6 +205,26 @@ def test_a_cluster_that_dies_at_once_comes_back_whole(cluster: Cluster) -> None:
 
 
 @pytest.mark.slow
+def test_a_cluster_that_comes_back_at_other_addresses_heals(cluster: Cluster) -> None:
+    assert put(cluster.servers[0], "w/a", "value of w/a")
+    cluster.kill()
+    cluster.seeds.clear()
+    for server in cluster.servers:
+        server.ports = processes.Ports.draw()
+        cluster.seeds.append(f"-retry-join=127.0.0.1:{server.ports.serf_lan}")
+    for server in cluster.servers:
+        server.arguments = [*server.arguments, *cluster.seeds]
+        server.launch()
+    cluster.leader()
+    assert_kept(cluster.servers[2], {"w/a": "value of w/a"})
+    addresses = sorted(f"127.0.0.1:{server.ports.server}" for server in cluster.servers)
+    wait_for(
+        "the new addresses in Raft",
+        lambda: sorted(cluster.servers[0].get("/v1/status/peers")) == addresses,
+    )
+
+
+@pytest.mark.slow
 def test_a_lone_survivor_answers_stale_reads_and_nothing_else(cluster: Cluster) -> None:
     assert put(cluster.servers[0], "a", "1")
     leader = cluster.leader()
