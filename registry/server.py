@@ -273,7 +273,11 @@ class Server:
 
     async def _freshen(self, mode: Mode) -> None:
         """Make sure that this server's state is as fresh as ``mode`` promises."""
-        if mode == "stale" or (mode == "default" and self._node.has_lease()):
+        if mode == "stale":
+            if not self._machine.state.index and self._node.leader_id is None:
+                raise NoLeader("No cluster leader")  # there never was anything to be stale
+            return
+        if mode == "default" and self._node.has_lease():
             return
         try:
             await self._node.read_index()

@@ -142,6 +142,20 @@ def test_no_acknowledged_write_is_lost_when_leaders_crash(seed):
         world.run(story(world))
 
 
+def test_a_server_that_never_had_a_leader_has_nothing_to_be_stale():
+    async def story(world):
+        for name in SEEDS:
+            world.host(name)
+        alone = await start(world, "s0")
+        for path in ("/v1/catalog/nodes?stale", "/v1/catalog/nodes"):
+            status, body = await client_of(world, "s0").http("GET", path)
+            assert (status, body) == (500, b"No cluster leader")
+        await alone.close()
+
+    with World(seed=1) as world:
+        world.run(story(world))
+
+
 def test_a_leader_that_is_cut_off_acknowledges_nothing():
     async def story(world):
         agents = await formed(world)
