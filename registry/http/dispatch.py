@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import structlog
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion10, HttpVersion11, web
 from msgspec import structs
 
 from lictor.registry.answers import Answer
@@ -27,7 +27,7 @@ from . import options
 from .counting import HTTPMetrics
 from .errors import Stated, status_of
 from .gourl import BadEscape, clean_path, decode_path, encode_path, is_printable, parse_query
-from .lane import Connection, Lane
+from .lane import Connection, Lane, malformed
 from .outcomes import JSON, Ask, Propose, Reply
 from .request import Request, Surroundings
 from .respond import (
@@ -78,6 +78,8 @@ class Dispatcher:
 
     async def __call__(self, request: web.BaseRequest) -> WireResponse:
         """The response to ``request``."""
+        if request.version < HttpVersion10:  # aiohttp takes a request line without a version
+            return malformed(400)
         target = request.raw_path
         if "://" in target.partition("?")[0]:  # absolute form, as to a proxy
             parts = urlsplit(target)

@@ -346,7 +346,7 @@ class Connection(RequestHandler):
         return malformed(status)
 
 
-def malformed(status: int) -> web.StreamResponse:
+def malformed(status: int) -> WireResponse:
     """The answer to a request that is not HTTP."""
     text = b"400 Bad Request" if status == 400 else b"500 Internal Server Error"
     head = b"HTTP/1.1 " + text + b"\r\nContent-Type: text/plain; charset=utf-8\r\n"

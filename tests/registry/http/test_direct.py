@@ -116,3 +116,12 @@ async def test_answers_are_the_same_however_requests_arrive(pieces):
         (200, b"true"),
         (404, b""),
     ]
+
+
+async def test_a_request_line_without_a_version_is_refused_as_go_does():
+    async with MemoryAgent() as agent:
+        client = await agent.connect()
+        client.send(b"GET /v1/status/leader\r\n\r\n")
+        answer = await client.receive()
+        assert (answer.status, answer.body) == (400, b"400 Bad Request")
+        await client.close()
