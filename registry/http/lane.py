@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, Protocol, cast
@@ -31,8 +31,6 @@ from lictor.registry.answers import Answer
 
 from .direct import DirectRequest, read_direct
 from .respond import Dates, Wire, WireResponse
-
-log = structlog.get_logger("http")
 
 log = structlog.get_logger("http")
 
@@ -74,7 +72,7 @@ class Lane:
         self._may_answer = may_answer
         self._clock = clock
         self._dates = Dates()
-        self._entries: dict[bytes, _Entry] = {}
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
         self._bytes = 0
         self._max_entries = max_entries
         self._max_bytes = max_bytes
@@ -287,7 +285,8 @@ class Connection(RequestHandler):
             log.exception("request failed", method=request.method, path=request.raw_path)
             self.abort()
             return
-        self._direct = None
+        finally:
+            self._direct = None
         if transport.is_closing():
             return
         transport.write(response.data)

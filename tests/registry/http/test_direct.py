@@ -125,3 +125,10 @@ async def test_a_request_line_without_a_version_is_refused_as_go_does():
         answer = await client.receive()
         assert (answer.status, answer.body) == (400, b"400 Bad Request")
         await client.close()
+
+
+@pytest.mark.timeout(10)
+def test_a_long_value_that_ends_badly_is_given_up_in_one_pass():
+    hostile = b"GET / HTTP/1.1\r\nHost: x\r\nA:" + b" " * 60_000 + b"\x01\r\n\r\n"
+    for _ in range(20):  # quadratic, each would take half a minute
+        assert read_direct(hostile) is None
